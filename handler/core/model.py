@@ -1,0 +1,159 @@
+"""The values that everything else speaks of: roles, events, operations, records. Frozen; no behaviour with effects."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Role(enum.StrEnum):
+    """What a node is for an app."""
+
+    MASTER = "master"
+    SLAVE = "slave"
+    NOTHING = "nothing"
+
+
+class Kind(enum.StrEnum):
+    """The kinds of events, by the names that people send them under."""
+
+    DEPLOY = "deploy"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One valid message of a person.
+
+    ``id`` is Consul's event ID; ``slave`` is empty when no copy is wanted; ``update`` asks for ``update.sh``.
+    """
+
+    id: str
+    kind: Kind
+    app: str
+    repo: str
+    branch: str
+    master: str = ""
+    slave: str = ""
+    update: bool = False
+
+
+@dataclass(frozen=True)
+class Node:
+    """A member of the cluster as Consul sees it."""
+
+    name: str
+    address: str
+    alive: bool
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an app lives: empty strings mean nowhere."""
+
+    master: str = ""
+    slave: str = ""
+
+    def role(self, node: str) -> Role:
+        """Role of ``node`` in this placement."""
+        if node and node == self.master:
+            return Role.MASTER
+        return Role.SLAVE if node and node == self.slave else Role.NOTHING
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The work that brings an app from where it is to where an event wants it; written once to ``op/.../plan``.
+
+    ``before`` and ``after`` are placements; ``previous_deploy_id`` is empty for a new app; ``addresses`` has the
+    addresses of the nodes concerned, so that every node speaks of the same ones.
+    """
+
+    event: Event
+    before: Placement
+    after: Placement
+    deploy_id: str
+    previous_deploy_id: str = ""
+    volumes: tuple[str, ...] = ()
+    addresses: tuple[tuple[str, str], ...] = ()
+    started: str = ""
+
+    @property
+    def app(self) -> str:
+        """Name of the app."""
+        return self.event.app
+
+    @property
+    def source(self) -> str:
+        """The node that is master now; empty for a new app."""
+        return self.before.master
+
+    @property
+    def target(self) -> str:
+        """The node that shall be master; the present one for a destroy."""
+        return self.after.master or self.before.master
+
+    @property
+    def moves(self) -> bool:
+        """Whether data changes its node."""
+        return bool(self.source) and self.source != self.target
+
+    def address(self, node: str) -> str:
+        """Address of a node concerned, or an empty string."""
+        return dict(self.addresses).get(node, "")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of a compose file, as far as we look at it."""
+
+    name: str
+    image: str = ""
+    builds: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    networks: tuple[str, ...] = ()
+    has_healthcheck: bool = False
+
+
+@dataclass(frozen=True)
+class AppSpec:
+    """What a checked-out compose file says, validated; see :mod:`handler.core.composefile`.
+
+    ``volumes`` are docker's names of those on Buttervolume; ``haproxy`` is the merged ``HAPROXY`` value; ``upstreams``
+    are ``(container, port)`` pairs that the proxies send requests to.
+    """
+
+    services: tuple[Service, ...]
+    volumes: tuple[str, ...] = ()
+    caddyfile: str = ""
+    haproxy: dict[str, Any] = field(default_factory=dict)
+    domains: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    ct: str = ""
+    upstreams: tuple[tuple[str, int], ...] = ()
+    claims: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of an app. ``health`` is ``healthy``, ``unhealthy``, ``starting`` or empty when it has no check."""
+
+    name: str
+    service: str
+    state: str
+    health: str = ""
+    exit_code: int = 0
+    restarts: int = 0
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A snapshot found on a node. ``complete`` is false for what an interrupted receive left behind."""
+
+    name: str
+    complete: bool
+    uuid: str = ""
+    received_uuid: str = ""

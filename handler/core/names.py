@@ -1,0 +1,107 @@
+"""Names: app, compose project, deploy directory, KV keys. Pure; used by everybody.
+
+The app's name is the seed's: ``<repo basename>_<branch>.<first 5 hex of md5(url path)>`` of the url in lower case
+without ``.git``, so that records written by earlier versions are found again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from urllib.parse import urlsplit
+
+_SCP_FORM = re.compile(r"^(?P<host>[^/:@]+@[^/:]+|[^/:@]+):(?P<path>[^/].*)$")
+_UNSAFE = re.compile(r"[^a-z0-9.-]+")
+
+
+def url_path(url: str) -> str:
+    """The path part of a repository's url, lower case, without slashes around it and without ``.git``."""
+    text = url.strip().lower().rstrip("/")
+    scp = _SCP_FORM.match(text)
+    path = scp["path"] if scp and "://" not in text else urlsplit(text).path
+    return path.strip("/").removesuffix(".git")
+
+
+def app_name(repo: str, branch: str) -> str:
+    """Name of the app that lives in ``branch`` of ``repo``: its key in Consul and the start of its directory's name."""
+    path = url_path(repo)
+    digest = hashlib.md5(path.encode(), usedforsecurity=False).hexdigest()[:5]
+    basename = _UNSAFE.sub("-", path.rsplit("/", 1)[-1])
+    return f"{basename}_{_UNSAFE.sub('-', branch.lower())}.{digest}"
+
+
+def project_name(app: str) -> str:
+    """The compose project's name of an app: the app's name stripped to ``[a-z0-9]``."""
+    return re.sub(r"[^a-z0-9]", "", app.lower())
+
+
+def deploy_dir(app: str, deploy_id: str) -> str:
+    """Name of the directory, below the deploy folder, of one deploy of an app."""
+    return f"{app}-{deploy_id}"
+
+
+def image_tag(app: str, service: str, deploy_id: str) -> str:
+    """Image of a service that is built: one tag per deploy, so that building never overwrites what runs."""
+    return f"cluster/{project_name(app)}-{service.lower()}:{deploy_id}"
+
+
+def container_name(app: str, service: str) -> str:
+    """Name that compose v2 gives to the first container of a service."""
+    return f"{project_name(app)}-{service}-1"
+
+
+def volume_name(app: str, key: str) -> str:
+    """Docker's name of the volume that the compose file calls ``key``."""
+    return f"{project_name(app)}_{key}"
+
+
+# --- keys in Consul (the layout is a contract with people and templates) -------------------------------------------
+
+
+def record_key(app: str) -> str:
+    """The record that the proxies are rendered from."""
+    return f"app/{app}"
+
+
+def hold_key(app: str) -> str:
+    """Present while the app is held or shows its maintenance page."""
+    return f"maintenance/{app}"
+
+
+def intent_key(app: str) -> str:
+    """The newest accepted event of the app."""
+    return f"intent/{app}"
+
+
+def lock_key(app: str) -> str:
+    """The lease of the operation; never deleted, since Consul restarts its counters with the key."""
+    return f"lock/{app}"
+
+
+def op_prefix(app: str, event: str = "") -> str:
+    """All hand-over keys of one operation, or of all operations of the app."""
+    return f"op/{app}/{event}/" if event else f"op/{app}/"
+
+
+def op_key(app: str, event: str, part: str) -> str:
+    """One hand-over key: ``plan``, ``prepared``, ``released``, ``outcome`` or ``copied``."""
+    return f"op/{app}/{event}/{part}"
+
+
+def history_key(app: str, event: str) -> str:
+    """What happened in one operation."""
+    return f"history/{app}/{event}"
+
+
+def claim_key(name: str) -> str:
+    """The owner of a domain (``domain/...``) or of a frontend's name (``frontend/...``)."""
+    return f"claim/{name}"
+
+
+def node_key(node: str) -> str:
+    """What a node says of itself."""
+    return f"node/{node}"
+
+
+REFUSED = "refused"
+"""Stands for the app in ``history/`` when an event is too broken to tell which app it means."""

@@ -1,0 +1,266 @@
+"""What the shell needs from the outside world, each port as narrow as its users need.
+
+The adapters implement these for real; the tests have in-memory ones that pass the same contract tests. Everything that waits
+takes a number of seconds; everything that cannot be reached raises :class:`handler.errors.Temporary`; everything that is refused
+raises :class:`handler.errors.Permanent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from handler.core.kv import Op
+from handler.core.model import Container, Copy, Node
+
+Guard = Callable[[], None]
+"""Asked again and again while something long runs; raises (``LeaseLost``) when it must stop."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key of Consul. ``session`` is the holder when the key is a lock; ``index`` its ModifyIndex."""
+
+    key: str
+    value: str
+    index: int
+    session: str = ""
+
+
+class Store(Protocol):
+    """Consul's KV. Raises ``StoreUnavailable`` when there is no answer: that is not the same as no such key."""
+
+    def get(self, key: str) -> Entry | None:
+        """The entry, or None when Consul says that there is none (consistent read)."""
+
+    def tree(self, prefix: str) -> tuple[Entry, ...]:
+        """All entries whose key begins with ``prefix`` (which ends in ``/``), sorted by key."""
+
+    def wait(self, prefix: str, index: int, seconds: float) -> int:
+        """Block until something below ``prefix`` changed after ``index``, or ``seconds`` have passed.
+
+        Returns the index to give next time; begin with 0, which returns at once.
+        """
+
+    def put(self, key: str, value: str) -> None:
+        """Write without a condition."""
+
+    def transact(self, ops: Sequence[Op]) -> bool:
+        """All or nothing; False when a condition of one of ``ops`` does not hold."""
+
+
+class Lease(Protocol):
+    """A lock that is held; renewed in the background until it is released or lost."""
+
+    session: str
+
+    def ensure(self) -> None:
+        """Return when the lease is surely ours still; raise ``LeaseLost`` otherwise. Cheap: no I/O."""
+
+    def say(self, value: str) -> None:
+        """Write what the lock is held for (node, event, step, since)."""
+
+    def release(self) -> None:
+        """Give the lock back; never raises, since an error here must not hide the one before."""
+
+
+class Leases(Protocol):
+    """Expiring locks."""
+
+    def acquire(self, key: str, value: str) -> Lease | None:
+        """The lease, or None when somebody else holds it (or its lock-delay still runs)."""
+
+
+class Members(Protocol):
+    """Who belongs to the cluster."""
+
+    def me(self) -> str:
+        """Name of this node."""
+
+    def nodes(self) -> Mapping[str, Node]:
+        """All known nodes by name, as this node's agent sees them (works without a leader)."""
+
+
+class Services(Protocol):
+    """Services and checks registered at this node's agent."""
+
+    def register(self, app: str, address: str, checks: Sequence[Mapping[str, Any]]) -> None:
+        """Register the app as a service (id = app), replacing what was; ``checks`` are in the agent API's form."""
+
+    def deregister(self, app: str) -> None:
+        """Forget the service and its checks; fine when there is none."""
+
+
+class Code(Protocol):
+    """Repositories (git)."""
+
+    def fetch(self, repo: str, branch: str, directory: str) -> str:
+        """Clone one branch, shallow, into a new ``directory`` (absolute); returns the commit. Nothing is left on failure."""
+
+
+class Compose(Protocol):
+    """Docker compose and the containers of a project. ``directory`` is a prepared deploy directory."""
+
+    def config(self, directory: str) -> dict[str, Any]:
+        """The merged configuration as ``docker compose config`` prints it; ``CommandFailed`` when it does not parse."""
+
+    def pull(self, directory: str, services: Sequence[str]) -> None:
+        """Pull the images of ``services`` that are not on this node yet (those without ``build``)."""
+
+    def build(self, directory: str, guard: Guard) -> None:
+        """Build every service that has a ``build``."""
+
+    def up(self, directory: str, guard: Guard) -> None:
+        """Create and start all containers, in the background; removes orphans of the project."""
+
+    def stop(self, project: str, seconds: int) -> None:
+        """Stop the containers of a project and keep them; ``seconds`` until they are killed. Fine when there are none."""
+
+    def start(self, project: str) -> None:
+        """Start the kept containers of a project again."""
+
+    def remove(self, project: str) -> None:
+        """Remove containers and own networks of a project, running or not; volumes stay. Fine when there are none."""
+
+    def containers(self, project: str) -> tuple[Container, ...]:
+        """All containers of a project, running or not."""
+
+    def logs(self, project: str, lines: int) -> str:
+        """The last lines of every container, for the history."""
+
+    def remove_images(self, app_tag_prefix: str, keep: Sequence[str]) -> None:
+        """Remove the images ``<prefix>*`` that the handler built, but those whose tag is in ``keep``. Never raises."""
+
+
+class Volumes(Protocol):
+    """Volumes and their snapshots (Buttervolume on btrfs). Snapshot names are ``<volume>@<time>``."""
+
+    def exists(self, volume: str) -> bool:
+        """Whether the live volume is on this node."""
+
+    def create(self, volume: str, labels: Mapping[str, str]) -> None:
+        """Create an empty volume through Docker with compose's labels; fine when it is there."""
+
+    def remove(self, volume: str) -> None:
+        """Remove the live volume; fine when it is not there; ``Temporary`` while a container uses it."""
+
+    def snapshot(self, volume: str) -> str:
+        """Take a read-only snapshot; returns its name."""
+
+    def send(self, snapshot: str, host: str, guard: Guard) -> None:
+        """Send a snapshot to the node at address ``host``, in increments when a common parent is known; fine when it was
+        sent before. ``CommandFailed`` when it fails."""
+
+    def copies(self, volume: str) -> tuple[Copy, ...]:
+        """The snapshots of a volume on this node, oldest first, without the marker names (``...@<time>@<host>``)."""
+
+    def adopt(self, snapshot: str, host: str) -> None:
+        """Remember that ``host`` has this received snapshot too, so that the way back is incremental."""
+
+    def restore(self, snapshot: str, volume: str) -> None:
+        """Make the live volume a writable copy of exactly this snapshot; what was live is kept as a snapshot."""
+
+    def drop(self, snapshot: str) -> None:
+        """Delete a snapshot and its markers; fine when it is not there."""
+
+    def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
+        """Make ``actions`` (Buttervolume action -> minutes) the only scheduled ones of a volume; empty removes all."""
+
+    def scheduled(self, volume: str) -> Mapping[str, int]:
+        """The scheduled actions of a volume."""
+
+
+class Deploys(Protocol):
+    """The deploy directories and the owner tokens of this node."""
+
+    def path(self, app: str, deploy_id: str) -> str:
+        """Absolute path of a deploy's directory."""
+
+    def list(self, app: str) -> tuple[str, ...]:
+        """Deploy ids of an app that have a directory here, sorted."""
+
+    def read(self, app: str, deploy_id: str, name: str) -> str | None:
+        """A small text file of a checkout, or None; refuses to leave the directory."""
+
+    def write(self, app: str, deploy_id: str, name: str, text: str) -> None:
+        """Write a file of the deploy directory atomically."""
+
+    def remove(self, app: str, deploy_id: str) -> None:
+        """Delete a deploy directory; fine when it is not there."""
+
+    def run(self, app: str, deploy_id: str, script: str, seconds: int, guard: Guard) -> None:
+        """Run an executable of the repository in its directory; ``CommandFailed`` with its last lines."""
+
+    def own(self, app: str, deploy_id: str) -> None:
+        """Put the owner token."""
+
+    def disown(self, app: str) -> None:
+        """Take the owner token away."""
+
+    def owned(self, app: str) -> str | None:
+        """Deploy id in the owner token, or None."""
+
+
+class Proxies(Protocol):
+    """This node's HAProxy and Caddy."""
+
+    def check(self, app: str, caddyfile: str, haproxy: Mapping[str, Any]) -> None:
+        """Validate an app's part alone with the real programs; ``BadInput`` with their words."""
+
+    def holds(self, app: str) -> bool:
+        """Whether this node's HAProxy holds the app's requests right now."""
+
+    def busy(self, app: str) -> int:
+        """Requests of the app in flight at this node's Caddy; 0 when unknown."""
+
+
+class Probe(Protocol):
+    """Asking a container over the network."""
+
+    def answers(self, address: str, port: int, seconds: float) -> bool:
+        """Whether something accepts connections there."""
+
+
+class Journal(Protocol):
+    """What this node has done in each operation; on disk, survives kill -9."""
+
+    def done(self, app: str, event: str) -> frozenset[str]:
+        """The entries written for an operation."""
+
+    def mark(self, app: str, event: str, entry: str) -> None:
+        """Add an entry; on disk when this returns."""
+
+    def forget(self, app: str, keep: Sequence[str]) -> None:
+        """Delete the journals of the app's operations that are not in ``keep``."""
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, for people; nodes' clocks may differ by hours."""
+
+    def monotonic(self) -> float:
+        """Seconds for measuring and for deadlines."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything that a story may touch."""
+
+    store: Store
+    leases: Leases
+    members: Members
+    services: Services
+    code: Code
+    compose: Compose
+    volumes: Volumes
+    deploys: Deploys
+    proxies: Proxies
+    probe: Probe
+    journal: Journal
+    clock: Clock
