@@ -7,7 +7,8 @@
     │   └── StoreUnavailable     Consul gave no answer: unknown, which is not the same as absent
     ├── Permanent            trying again is useless; a person has to read the reason
     │   ├── BadInput             an event, a repository or a value is refused
-    │   └── CommandFailed        a program ended with an error
+    │   ├── CommandFailed        a program ended with an error
+    │   └── Aborted              another node ended the operation
     └── LeaseLost            somebody else may lead now: stop at once
 
 A message names the thing, the cause and what to do.
@@ -49,3 +50,7 @@ class CommandFailed(Permanent):
 
 class LeaseLost(ClusterError):
     """The lease of the operation is gone, or could not be renewed in time."""
+
+
+class Aborted(Permanent):
+    """Another node ended the operation; not an error of this one."""

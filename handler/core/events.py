@@ -1,0 +1,165 @@
+"""From what ``consul watch`` hands over to valid events. Pure; used by :mod:`handler.receive` and :mod:`handler.intake`.
+
+Consul gives a JSON list (possibly empty or null) of objects whose ``Payload`` is base64 or null. One bad event never hides the
+others: each becomes a :class:`Message`, and each message either an event or an :class:`EventError`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from handler.core import names
+from handler.core.model import Event, Kind
+
+MAX_PAYLOAD = 300
+"""Bytes; what Consul accepts since 1.22."""
+
+_BRANCH = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._/+-]{0,99}$")
+_NODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$")
+_EVENT_ID = re.compile(r"^[A-Za-z0-9-]{1,64}$")
+_URL = re.compile(r"^(https|http|ssh|git)://[A-Za-z0-9][^\s\x00-\x1f]*/[^\s\x00-\x1f]+$")
+_SCP = re.compile(r"^([A-Za-z0-9._][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9._~][^\s\x00-\x1f]*$")
+
+
+class EventError(ValueError):
+    """The event is refused; the message says why, for the person who sent it."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One event as Consul delivered it; ``payload`` is text, or empty when there was none."""
+
+    id: str
+    name: str
+    payload: str
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Which keys the payload of a kind of event must and may have."""
+
+    required: frozenset[str]
+    optional: frozenset[str]
+
+
+RULES = {
+    Kind.DEPLOY: _Rule(frozenset({"repo", "branch", "master"}), frozenset({"slave", "update"})),
+    Kind.DESTROY: _Rule(frozenset({"repo", "branch"}), frozenset()),
+}
+
+
+def messages(text: str) -> tuple[Message, ...]:
+    """The messages in what ``consul watch`` wrote to our stdin; those of other programs' events are left out.
+
+    Raises :class:`EventError` when the text itself is not what Consul writes.
+    """
+    try:
+        listed = json.loads(text or "null")
+    except ValueError as error:
+        raise EventError(f"consul watch did not hand over JSON: {error}") from error
+    if not isinstance(listed, list | None):
+        raise EventError("consul watch did not hand over a list of events")
+    return tuple(_message(item) for item in listed or () if _ours(item))
+
+
+def _ours(item: object) -> bool:
+    return isinstance(item, dict) and item.get("Name") in set(Kind) and bool(_EVENT_ID.match(str(item.get("ID", ""))))
+
+
+def _message(item: dict[str, Any]) -> Message:
+    try:
+        payload = base64.b64decode(item.get("Payload") or "", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, TypeError):
+        payload = "\N{REPLACEMENT CHARACTER}"  # refused below as not being JSON, with its id known
+    return Message(id=item["ID"], name=item["Name"], payload=payload)
+
+
+def parse(message: Message) -> Event:
+    """The event in a message; raises :class:`EventError` naming what is wrong with it."""
+    kind = Kind(message.name)
+    values = _payload(kind, message.payload)
+    repo, branch = check_repo(_text(values, "repo")), check_branch(_text(values, "branch"))
+    master, slave = _text(values, "master"), _text(values, "slave")
+    for key, node in (("master", master), ("slave", slave)):
+        if node and not _NODE.match(node):
+            raise EventError(f"{key} {node!r} is not the name of a node")
+    if kind is Kind.DEPLOY and not master:
+        raise EventError("master is empty: say on which node the app shall live")
+    if master and master == slave:
+        raise EventError(f"master and slave are both {master}: a copy on the same node protects nothing")
+    update = values.get("update") or False
+    if not isinstance(update, bool):
+        raise EventError("update must be true or false")
+    return Event(message.id, kind, names.app_name(repo, branch), repo, branch, master, slave, update)
+
+
+def _payload(kind: Kind, text: str) -> dict[str, Any]:
+    if not text.strip():
+        raise EventError("the payload is empty")
+    if len(text.encode()) > MAX_PAYLOAD:
+        raise EventError(f"the payload has {len(text.encode())} bytes; {MAX_PAYLOAD} at most")
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise EventError(f"the payload is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise EventError("the payload must be a JSON object")
+    rule = RULES[kind]
+    unknown = sorted(values.keys() - rule.required - rule.optional)
+    missing = sorted(rule.required - values.keys())
+    if unknown:
+        raise EventError(f"unknown key {', '.join(unknown)} in a {kind} event")
+    if missing:
+        raise EventError(f"{kind} needs {', '.join(missing)}")
+    return values
+
+
+def _text(values: dict[str, Any], key: str) -> str:
+    value = values.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise EventError(f"{key} must be a string")
+    return value.strip()
+
+
+def check_branch(branch: str) -> str:
+    """The branch, when git could take it for nothing else (an option, a path upwards); else :class:`EventError`."""
+    if not branch:
+        raise EventError("branch is empty")
+    refused = ("..", "//", "@{", ".lock/")
+    if not _BRANCH.match(branch) or any(part in branch for part in refused) or branch.endswith(("/", ".", ".lock")):
+        raise EventError(f"branch {branch!r} is not a branch's name")
+    return branch
+
+
+def check_repo(repo: str) -> str:
+    """The repository's url, when its transport is allowed: https, http, ssh, git or ``user@host:path``.
+
+    Others (``file``, ``ext``, ...) read the node's own files or run programs: git-remote-ext(1).
+    """
+    if not repo:
+        raise EventError("repo is empty")
+    if not (_URL.match(repo) or (_SCP.match(repo) and "::" not in repo and "://" not in repo)):
+        raise EventError(f"repo {hide_secret(repo)!r} is refused: use https://, http://, ssh://, git:// or user@host:path")
+    if ".." in names.url_path(repo).split("/") or not names.url_path(repo):
+        raise EventError(f"repo {hide_secret(repo)!r} has no usable path")
+    return repo
+
+
+def hide_secret(url: str) -> str:
+    """The url without a password in it, fit for a log."""
+    return re.sub(r"//[^/@\s]*@", "//***@", url)
+
+
+def check_nodes(event: Event, known: Collection[str]) -> None:
+    """Raise :class:`EventError` when the event names a node that is not in ``known``."""
+    for key, node in (("master", event.master), ("slave", event.slave)):
+        if node and node not in known:
+            raise EventError(f"{key} {node} is not a node of this cluster; known: {', '.join(sorted(known))}")

@@ -1,0 +1,55 @@
+"""Every deadline of an operation, in seconds, in one place."""
+
+from __future__ import annotations
+
+BEGIN = 90.0
+"""From an accepted event until its target has begun; then anybody may declare the abort."""
+
+CODE = 300
+"""For git to clone."""
+
+IMAGES = 3600
+"""For one pull or build."""
+
+UPDATE = 1800
+"""For ``update.sh``."""
+
+PEER = 6 * 3600.0
+"""How long a peer that is alive may take to prepare or to copy: first copies can be large."""
+
+PEER_GONE = 45.0
+"""How long a peer may be missing from the cluster's members before the operation is given up."""
+
+LEADER_GONE = 5.0
+"""How long the lease may be free before the source declares the abort. It becomes free 15 s after the last renewal at the
+earliest, and its holder stops its trial copy by itself after 10 s: so nothing runs there any more."""
+
+HELD = 3.0
+"""For our own proxies to hold an app."""
+
+DRAIN = 10.0
+"""For requests in flight to end."""
+
+STOP = 10
+"""From SIGTERM to SIGKILL for an app's containers."""
+
+HEALTHY = 300.0
+"""For a started app to become healthy."""
+
+WATCH = 5.0
+"""An app without health check and without port has to stay up this long."""
+
+COPY = 6 * 3600.0
+"""For the first copy of a slave that is alive."""
+
+TAIL = 120.0
+"""For one step after the outcome to be tried again."""
+
+ROUNDS = 5
+"""Pre-copy rounds at most."""
+
+SHORT_ROUND = 2.0
+"""A pre-copy round shorter than this is short enough."""
+
+HISTORY = 20
+"""Operations remembered for each app."""

@@ -1,0 +1,86 @@
+"""The values that live in Consul: to JSON and back, tolerant in reading what a person may have edited."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from handler.core.model import AppSpec, Event, Kind, Operation, Placement
+
+
+def dumps(value: Any) -> str:
+    """JSON in a stable, readable form."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+
+
+def loads(text: str | None) -> dict[str, Any]:
+    """The JSON object in ``text``; an empty one for anything else, since people edit these values."""
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def placement(record: dict[str, Any]) -> Placement:
+    """Where a record says that the app lives."""
+    return Placement(_text(record, "master"), _text(record, "slave"))
+
+
+def _text(record: dict[str, Any], key: str) -> str:
+    value = record.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def app_record(op: Operation, spec: AppSpec, commit: str, date: str) -> dict[str, Any]:
+    """The value of ``app/<name>`` after ``op``; the first row of keys is the seed's, templates and people read it."""
+    return {
+        "haproxy": spec.haproxy,
+        "caddyfile": spec.caddyfile,
+        "repo_url": op.event.repo,
+        "branch": op.event.branch,
+        "deploy_date": date,
+        "deploy_id": op.deploy_id,
+        "previous_deploy_id": op.previous_deploy_id,
+        "domains": list(spec.domains),
+        "urls": list(spec.urls),
+        "ip": op.address(op.after.master),
+        "master": op.after.master,
+        "slave": op.after.slave,
+        "ct": spec.ct,
+        "volumes": list(spec.volumes),
+        "commit": commit,
+        "checks": list(spec.checks),
+        "claims": list(spec.claims),
+        "nodes": dict(op.addresses),
+        "event": op.event.id,
+    }
+
+
+def intent(event: Event, seen: list[str]) -> str:
+    """The value of ``intent/<name>``."""
+    return dumps({**asdict(event), "seen": seen})
+
+
+def read_intent(text: str | None) -> tuple[Event | None, list[str]]:
+    """The event of an intent and the ids already seen; (None, []) when there is none or it is broken."""
+    value = loads(text)
+    seen = [str(item) for item in value.pop("seen", [])]
+    try:
+        return Event(**{**value, "kind": Kind(value["kind"])}), seen
+    except (KeyError, TypeError, ValueError):
+        return None, seen
+
+
+def operation(op: Operation) -> str:
+    """The value of ``op/<name>/<event>/plan``."""
+    return dumps(asdict(op))
+
+
+def read_operation(text: str) -> Operation:
+    """The operation in a plan; raises KeyError, TypeError or ValueError when it is broken."""
+    value = json.loads(text)
+    event = Event(**{**value["event"], "kind": Kind(value["event"]["kind"])})
+    op = Operation(**{**value, "event": event, "before": Placement(**value["before"]), "after": Placement(**value["after"])})
+    return replace(op, volumes=tuple(op.volumes), addresses=tuple((n, a) for n, a in op.addresses))
