@@ -192,6 +192,9 @@ class Deploys(Protocol):
     def run(self, app: str, deploy_id: str, script: str, seconds: int, guard: Guard) -> None:
         """Run an executable of the repository in its directory; ``CommandFailed`` with its last lines."""
 
+    def token(self, app: str) -> str:
+        """Path of the owner token of an app."""
+
     def own(self, app: str, deploy_id: str) -> None:
         """Put the owner token."""
 

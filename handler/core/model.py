@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,7 +122,7 @@ class AppSpec:
     """What a checked-out compose file says, validated; see :mod:`handler.core.composefile`.
 
     ``volumes`` are docker's names of those on Buttervolume; ``haproxy`` is the merged ``HAPROXY`` value; ``upstreams``
-    are ``(container, port)`` pairs that the proxies send requests to.
+    are ``(container, port)`` pairs that the proxies send requests to; ``own_checks`` replace all checks when not None.
     """
 
     services: tuple[Service, ...]
@@ -134,6 +135,7 @@ class AppSpec:
     ct: str = ""
     upstreams: tuple[tuple[str, int], ...] = ()
     claims: tuple[str, ...] = ()
+    own_checks: tuple[Mapping[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import hashlib
 import re
 from urllib.parse import urlsplit
 
+from handler.core.kv import Create
+
 _SCP_FORM = re.compile(r"^(?P<host>[^/:@]+@[^/:]+|[^/:@]+):(?P<path>[^/].*)$")
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 
@@ -86,6 +88,11 @@ def op_prefix(app: str, event: str = "") -> str:
 def op_key(app: str, event: str, part: str) -> str:
     """One hand-over key: ``plan``, ``prepared``, ``released``, ``outcome`` or ``copied``."""
     return f"op/{app}/{event}/{part}"
+
+
+def create_outcome(app: str, event: str, value: str) -> Create:
+    """The one write that ends an operation: create-only, so that a commit and an abort exclude each other."""
+    return Create(op_key(app, event, "outcome"), value)
 
 
 def history_key(app: str, event: str) -> str:

@@ -1,0 +1,169 @@
+"""After the outcome: announce, copy, schedule on the master; clean up on the others; history."""
+
+from __future__ import annotations
+
+import logging
+from handler import errors
+from handler.actions.start import check_complete
+from handler.context import Context
+from handler.core import checks, history, limits, names, record
+from handler.core import steps as s
+from handler.core.kv import CheckIndex, Delete, DeleteTree, Op
+
+log = logging.getLogger(__name__)
+
+PURGE = {"purge:1h:1d:1w:4w:1y": 1440}
+"""Minutes: once a day, keeping hours for a day, days for a week, weeks for four, then one for a year."""
+
+EVERY = 60
+"""Minutes between replications (or snapshots)."""
+
+
+def register_service(ctx: Context, step: s.RegisterService) -> None:  # noqa: ARG001
+    """On the master only."""
+    spec = ctx.spec(ctx.op.deploy_id)
+    definitions = checks.definitions(ctx.app, spec.checks, spec.own_checks)
+    ctx.ports.services.register(ctx.app, ctx.op.address(ctx.me), definitions)
+
+
+def deregister_service(ctx: Context, step: s.DeregisterService) -> None:  # noqa: ARG001
+    """On everybody else."""
+    ctx.ports.services.deregister(ctx.app)
+
+
+def schedule_copies(ctx: Context, step: s.ScheduleCopies) -> None:
+    """Replicate to the slave, or take snapshots when there is none; volumes that the app gave up are not copied any more."""
+    copies = {f"replicate:{step.address}": EVERY} if step.address else {"snapshot": EVERY}
+    current = ctx.spec(ctx.op.deploy_id).volumes
+    for volume in {*current, *ctx.op.volumes}:
+        ctx.ports.volumes.schedule(volume, {**copies, **PURGE} if volume in current else {})
+
+
+def schedule_purge(ctx: Context, step: s.SchedulePurge) -> None:
+    """What the master replicates piles up on the slave otherwise."""
+    for volume in _all_volumes(ctx, step.volumes):
+        ctx.ports.volumes.schedule(volume, PURGE)
+
+
+def unschedule(ctx: Context, step: s.Unschedule) -> None:
+    """Nothing left of former roles."""
+    for volume in step.volumes:
+        ctx.ports.volumes.schedule(volume, {})
+
+
+def _all_volumes(ctx: Context, known: tuple[str, ...]) -> list[str]:
+    sent = (ctx.hear("sent") or {}).get("snapshots", {})
+    return sorted({*known, *sent})
+
+
+def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
+    """A placement is complete with its second copy. A slave that is down does not fail the deploy."""
+    slave = ctx.ports.members.nodes().get(step.to)
+    try:
+        if not slave or not slave.alive:
+            raise errors.Permanent(f"{step.to} is down: there is no second copy until it is back")
+        sent = {}
+        for volume in ctx.spec(ctx.op.deploy_id).volumes:
+            if ctx.ports.volumes.exists(volume):
+                sent[volume] = ctx.ports.volumes.snapshot(volume)
+                ctx.ports.volumes.send(sent[volume], slave.address, ctx.guard)
+        ctx.say("sent", {"snapshots": sent})
+    except errors.Permanent as error:
+        ctx.say("sent", {"error": str(error)})
+        raise
+
+
+def await_verified_copy(ctx: Context, step: s.AwaitVerifiedCopy) -> None:
+    """The slave's own word, not the sender's."""
+    if (ctx.hear("sent") or {}).get("error"):
+        return  # said already
+    found = ctx.wait_for("copied", step.slave, limits.COPY)
+    if found.get("error"):
+        raise errors.Permanent(f"{step.slave} has no complete copy: {found['error']}")
+
+
+def verify_first_copy(ctx: Context, step: s.VerifyFirstCopy) -> None:
+    """On the slave."""
+    sent = ctx.wait_for("sent", step.master, limits.COPY)
+    if sent.get("error"):
+        raise errors.Permanent(f"{step.master} could not send a first copy: {sent['error']}")
+    try:
+        check_complete(ctx, sent["snapshots"])
+    except errors.Permanent as error:
+        ctx.say("copied", {"error": str(error)})
+        raise
+    for name in sent["snapshots"].values():
+        ctx.ports.volumes.adopt(name, ctx.op.address(step.master))
+    ctx.say("copied", {"snapshots": sent["snapshots"], "node": ctx.me})
+
+
+def remove_containers(ctx: Context, step: s.RemoveContainers) -> None:  # noqa: ARG001
+    """The record says that the app does not live here."""
+    ctx.ports.compose.remove(ctx.project)
+
+
+def give_up_ownership(ctx: Context, step: s.GiveUpOwnership) -> None:  # noqa: ARG001
+    """Its containers cannot start here any more."""
+    ctx.ports.deploys.disown(ctx.app)
+
+
+def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
+    """Live volumes go; what was not snapshotted in this operation is snapshotted first, since nobody else may have it."""
+    volumes = ctx.ports.volumes
+    taken = (ctx.hear("snapshots") or {}) if ctx.me == ctx.op.source else {}
+    for volume in step.volumes:
+        if not volumes.exists(volume):
+            continue
+        if volume not in taken:
+            log.warning("%s: kept the last state of %s as %s", ctx.app, volume, volumes.snapshot(volume))
+        ctx.persist(lambda volume=volume: volumes.remove(volume), 20.0)
+
+
+def remove_checkouts(ctx: Context, step: s.RemoveCheckouts) -> None:
+    """Directories and images of other deploys."""
+    for deploy_id in ctx.ports.deploys.list(ctx.app):
+        if deploy_id not in step.keep:
+            ctx.ports.deploys.remove(ctx.app, deploy_id)
+    ctx.ports.compose.remove_images(f"cluster/{ctx.project}-", step.keep)
+
+
+def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
+    """Only after ``step.slave`` has said that its copy is complete; the source of a move has its released snapshots."""
+    if step.slave != ctx.op.source:
+        found = ctx.wait_for("copied", step.slave, limits.COPY)
+        if found.get("error"):
+            raise errors.Permanent(f"kept the copies here, since {step.slave} has none: {found['error']}")
+    for volume in step.volumes:
+        for copy in ctx.ports.volumes.copies(volume):
+            ctx.ports.volumes.drop(copy.name)
+
+
+def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
+    """Names that the record does not have (any more) are free."""
+    store = ctx.ports.store
+    entry = store.get(names.record_key(ctx.app))
+    kept = {names.claim_key(claim) for claim in record.loads(entry.value if entry else None).get("claims", [])}
+    for claim in store.tree("claim/"):
+        if claim.key not in kept and record.loads(claim.value).get("app") == ctx.app:
+            store.transact([CheckIndex(claim.key, claim.index), Delete(claim.key)])
+
+
+def write_history(ctx: Context, step: s.WriteHistory) -> None:  # noqa: ARG001
+    """What happened; then the oldest operations of the app are forgotten."""
+    value = history.entry(ctx.op, ctx.me, ctx.hear("outcome") or {}, ctx.hear("copied"), ctx.timings, ctx.tail)
+    ctx.ports.store.put(names.history_key(ctx.app, ctx.op.event.id), record.dumps(value))
+    prune(ctx)
+
+
+def prune(ctx: Context) -> None:
+    """Keep the last operations' keys and journals."""
+    store, prefix = ctx.ports.store, names.op_prefix(ctx.app)
+    plans = sorted((entry.index, entry.key.removeprefix(prefix).partition("/")[0])
+                   for entry in store.tree(prefix) if entry.key.endswith("/plan"))
+    old = [event for _, event in plans[: -limits.HISTORY]]
+    for event in old:
+        gone: list[Op] = [DeleteTree(names.op_prefix(ctx.app, event)), Delete(names.history_key(ctx.app, event))]
+        store.transact(gone)
+    ctx.ports.journal.forget(ctx.app, [event for _, event in plans[-limits.HISTORY :]])
+
+

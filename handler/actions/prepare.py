@@ -1,0 +1,85 @@
+"""Prepare: everything that can fail is done while the app still serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handler import errors
+from handler.context import Context
+from handler.core import composefile, names, record
+from handler.core import steps as s
+from handler.core.kv import Create
+
+COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+OVERRIDES = ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml")
+COMMIT_FILE = ".cluster-commit"
+
+
+def fetch_code(ctx: Context, step: s.FetchCode) -> None:
+    """Clone; a directory that is complete (it has its commit file) is left as it is."""
+    deploys, op = ctx.ports.deploys, ctx.op
+    if deploys.read(ctx.app, step.deploy_id, COMMIT_FILE):
+        return
+    deploys.remove(ctx.app, step.deploy_id)
+    commit = ctx.ports.code.fetch(op.event.repo, op.event.branch, ctx.directory(step.deploy_id))
+    deploys.write(ctx.app, step.deploy_id, COMMIT_FILE, commit + "\n")
+
+
+def check_app(ctx: Context, step: s.CheckApp) -> None:  # noqa: ARG001
+    """Read the compose file, validate the proxies' parts alone, write ``.env`` and the override file."""
+    deploys, app, deploy_id = ctx.ports.deploys, ctx.app, ctx.op.deploy_id
+    files = [name for group in (COMPOSE_FILES, OVERRIDES) for name in _first_present(ctx, group)]
+    if not files or files[0] in OVERRIDES:
+        raise errors.BadInput(f"{ctx.op.event.branch} has no {COMPOSE_FILES[2]}: nothing to deploy")
+    existing = deploys.read(app, deploy_id, ".env")
+    deploys.write(app, deploy_id, ".env", composefile.dotenv(existing, app, files))
+    spec = ctx.spec(deploy_id)
+    ctx.ports.proxies.check(app, spec.caddyfile, spec.haproxy)
+    token = deploys.token(app)
+    deploys.write(app, deploy_id, composefile.OVERRIDE, composefile.override(spec, app, deploy_id, token))
+    deploys.write(app, deploy_id, ".env", composefile.dotenv(existing, app, (*files, composefile.OVERRIDE)))
+
+
+def _first_present(ctx: Context, candidates: tuple[str, ...]) -> list[str]:
+    present = [name for name in candidates if ctx.ports.deploys.read(ctx.app, ctx.op.deploy_id, name) is not None]
+    return present[:1]
+
+
+def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
+    """Create-only keys, all in one transaction: of two apps that claim a name at the same moment, one is refused."""
+    store = ctx.ports.store
+    wanted = [names.claim_key(claim) for claim in ctx.spec(ctx.op.deploy_id).claims]
+    for _ in range(3):
+        owners = {key: _owner(ctx, key) for key in wanted}
+        for key, owner in owners.items():
+            if owner and owner != ctx.app:
+                raise errors.BadInput(f"{key.removeprefix('claim/')} belongs to {owner}: choose another, or destroy that app")
+        free = [Create(key, record.dumps({"app": ctx.app})) for key, owner in owners.items() if not owner]
+        if not free or store.transact(free):
+            return
+    raise errors.Temporary("domains are being claimed by others at this moment")
+
+
+def _owner(ctx: Context, key: str) -> str:
+    entry = ctx.ports.store.get(key)
+    return str(record.loads(entry.value).get("app", "")) if entry else ""
+
+
+def pull_images(ctx: Context, step: s.PullImages) -> None:  # noqa: ARG001
+    """Pull what is not built here."""
+    spec = ctx.spec(ctx.op.deploy_id)
+    pulled = [service.name for service in spec.services if not service.builds]
+    if pulled:
+        ctx.ports.compose.pull(ctx.directory(ctx.op.deploy_id), pulled)
+
+
+def build_images(ctx: Context, step: s.BuildImages) -> None:  # noqa: ARG001
+    """Build under this deploy's tags, beside the version that runs."""
+    if any(service.builds for service in ctx.spec(ctx.op.deploy_id).services):
+        ctx.ports.compose.build(ctx.directory(ctx.op.deploy_id), ctx.guard)
+
+
+def say_prepared(ctx: Context, step: s.SayPrepared) -> None:  # noqa: ARG001
+    """From here the source may hold and stop."""
+    value: dict[str, Any] = {"node": ctx.me}
+    ctx.say("prepared", value)

@@ -1,0 +1,146 @@
+"""Start: on the target, from the released data to the commit; and taking a failed trial back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from handler import errors
+from handler.actions.prepare import COMMIT_FILE
+from handler.context import ABORTED, COMMITTED, Context
+from handler.core import health, limits, names, record
+from handler.core import steps as s
+from handler.core.kv import CheckSession, Delete, Op, Set
+
+log = logging.getLogger(__name__)
+
+UPDATE = "update.sh"
+FOUND = "found volume "
+"""Journal entry: this volume was live here before the trial, so an abort must not remove it."""
+
+
+def await_released(ctx: Context, step: s.AwaitReleased) -> None:
+    """The source sends, stops and releases; its part of the durations goes into the history."""
+    released = ctx.wait_for("released", step.source, limits.PEER)
+    ctx.timings[:0] = released.get("steps", [])
+
+
+def verify_copies(ctx: Context, step: s.VerifyCopies) -> None:  # noqa: ARG001
+    """Each released snapshot must be here, read-only and received from that very snapshot."""
+    snapshots = (ctx.hear("released") or {}).get("snapshots", {})
+    check_complete(ctx, snapshots)
+
+
+def check_complete(ctx: Context, snapshots: dict[str, str]) -> None:
+    """Raise ``Permanent`` unless every snapshot (volume -> name) is complete on this node.
+
+    An interrupted ``btrfs receive`` leaves a writable part under the final name: btrfs-receive(8).
+    """
+    for volume, name in snapshots.items():
+        if not any(copy.name == name and copy.complete for copy in ctx.ports.volumes.copies(volume)):
+            raise errors.Permanent(f"snapshot {name} did not arrive complete on {ctx.me}")
+
+
+def restore_volumes(ctx: Context, step: s.RestoreVolumes) -> None:  # noqa: ARG001
+    """From the named snapshots of this operation, never from "the latest"."""
+    for volume, name in (ctx.hear("snapshots") or {}).items():
+        ctx.ports.volumes.restore(name, volume)
+        if ctx.op.moves:
+            ctx.ports.volumes.adopt(name, ctx.op.address(ctx.op.source))
+
+
+def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:
+    """Containers of the app can start on this node from here on."""
+    journal = ctx.ports.journal
+    if not ctx.op.source:
+        for volume in ctx.spec(step.deploy_id).volumes:
+            if ctx.ports.volumes.exists(volume):
+                journal.mark(ctx.app, ctx.op.event.id, FOUND + volume)
+    ctx.ports.deploys.own(ctx.app, step.deploy_id)
+
+
+def run_update(ctx: Context, step: s.RunUpdate) -> None:  # noqa: ARG001
+    """``update.sh`` of the new version, on the data, before the app starts."""
+    deploy_id = ctx.op.deploy_id
+    if ctx.ports.deploys.read(ctx.app, deploy_id, UPDATE) is None:
+        log.warning("%s: an update was asked for, but the repository has no %s", ctx.app, UPDATE)
+        return
+    ctx.ports.deploys.run(ctx.app, deploy_id, UPDATE, limits.UPDATE, ctx.guard)
+
+
+def start_app(ctx: Context, step: s.StartApp) -> None:
+    """``up -d`` in the deploy's directory; containers that were kept are started again."""
+    ctx.ports.compose.up(ctx.directory(step.deploy_id), ctx.guard)
+
+
+def await_healthy(ctx: Context, step: s.AwaitHealthy) -> None:
+    """Poll until the rules of :mod:`handler.core.health` are content; ``Permanent`` with the reason when they never will be."""
+    clock, compose = ctx.ports.clock, ctx.ports.compose
+    spec = ctx.spec(step.deploy_id)
+    began = clock.monotonic()
+    answered: set[tuple[str, int]] = set()
+    while True:
+        ctx.guard()
+        containers = compose.containers(ctx.project)
+        running = {c.name: c.address for c in containers if c.state == "running" and c.address}
+        for name, port in health.to_probe(spec, containers):
+            if (name, port) not in answered and ctx.ports.probe.answers(running.get(name, ""), port, 1.0):
+                answered.add((name, port))
+        verdict = health.judge(spec, containers, answered, clock.monotonic() - began)
+        if verdict.failed:
+            raise errors.Permanent(f"deploy {step.deploy_id} did not become healthy: {verdict.why}")
+        if verdict.ready:
+            return
+        if clock.monotonic() - began > limits.HEALTHY:
+            raise errors.Permanent(f"deploy {step.deploy_id} is not healthy after {limits.HEALTHY:.0f} s: {verdict.why}")
+        clock.sleep(0.05)
+
+
+def commit(ctx: Context, step: s.Commit) -> None:  # noqa: ARG001
+    """Fence, record, outcome and hold in one transaction; from here the target is the master."""
+    op = ctx.op
+    text = ctx.ports.deploys.read(ctx.app, op.deploy_id, COMMIT_FILE) or ""
+    date = datetime.fromtimestamp(ctx.ports.clock.now(), UTC).isoformat(timespec="seconds")
+    value = record.app_record(op, ctx.spec(op.deploy_id), text.strip(), date)
+    _commit(ctx, [Set(names.record_key(ctx.app), record.dumps(value))])
+
+
+def commit_destroy(ctx: Context, step: s.CommitDestroy) -> None:  # noqa: ARG001
+    """The record goes, so every proxy forgets the app."""
+    _commit(ctx, [Delete(names.record_key(ctx.app))])
+
+
+def _commit(ctx: Context, writes: Iterable[Op]) -> None:
+    if ctx.lease is None:
+        raise errors.LeaseLost(f"{ctx.app}: only the holder of the lease may commit")
+    outcome = record.dumps({"outcome": COMMITTED, "by": ctx.me, "deploy_id": ctx.op.deploy_id})
+    ops = [
+        CheckSession(names.lock_key(ctx.app), ctx.lease.session),
+        names.create_outcome(ctx.app, ctx.op.event.id, outcome),
+        *writes,
+        Delete(names.hold_key(ctx.app)),
+    ]
+    # an answer that got lost may have been a commit: look before trying again
+    done = ctx.persist(lambda: ctx.outcome() == COMMITTED or ctx.ports.store.transact(ops))
+    if done:
+        return
+    found = ctx.persist(ctx.outcome)
+    if found == ABORTED:
+        raise errors.Aborted((ctx.hear("outcome") or {}).get("why", "aborted"))
+    if found is None:
+        raise errors.LeaseLost(f"{ctx.app}: Consul refused the commit, the lease is not ours any more")
+
+
+def stop_trial(ctx: Context, step: s.StopTrial) -> None:  # noqa: ARG001
+    """The last lines of the containers are all that stays of a failed version."""
+    ctx.tail = ctx.tail or ctx.ports.compose.logs(ctx.project, 20)
+    ctx.ports.compose.remove(ctx.project)
+
+
+def drop_trial_volumes(ctx: Context, step: s.DropTrialVolumes) -> None:  # noqa: ARG001
+    """What was restored or created for the trial; its data is where it came from."""
+    found = {entry.removeprefix(FOUND) for entry in ctx.ports.journal.done(ctx.app, ctx.op.event.id) if entry.startswith(FOUND)}
+    restored = set((ctx.hear("snapshots") or {}) if ctx.op.moves else ())
+    for volume in sorted((restored | set(ctx.spec(ctx.op.deploy_id).volumes)) - found):
+        ctx.ports.volumes.remove(volume)

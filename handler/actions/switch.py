@@ -1,0 +1,124 @@
+"""Switch: on the source, from the first pre-copy to the released data, and the way back."""
+
+from __future__ import annotations
+
+import logging
+
+from handler import errors
+from handler.context import ABORTED, Context
+from handler.core import limits, names, record
+from handler.core import steps as s
+from handler.core.kv import CheckAbsent, Delete, Set
+
+log = logging.getLogger(__name__)
+
+
+def pre_copy(ctx: Context, step: s.PreCopy) -> None:
+    """Rounds of snapshot and send, until one is short: the next delta, for which the app stops, is about as small."""
+    clock, volumes, host = ctx.ports.clock, ctx.ports.volumes, ctx.op.address(step.to)
+    for number in range(1, limits.ROUNDS + 1):
+        began = clock.monotonic()
+        for volume in _present(ctx, step.volumes):
+            volumes.send(volumes.snapshot(volume), host, ctx.guard)
+        took = clock.monotonic() - began
+        log.info("%s: copy round %d to %s took %.2f s", ctx.app, number, step.to, took)
+        if took < limits.SHORT_ROUND or ctx.outcome() == ABORTED:
+            return
+
+
+def _present(ctx: Context, volumes: tuple[str, ...]) -> list[str]:
+    return [volume for volume in volumes if ctx.ports.volumes.exists(volume)]
+
+
+def await_prepared(ctx: Context, step: s.AwaitPrepared) -> None:
+    """Nothing is stopped before the target has cloned, checked, pulled and built."""
+    _wait_for_leader(ctx, "prepared", step.target)
+
+
+def await_outcome(ctx: Context, step: s.AwaitOutcome) -> None:  # noqa: ARG001
+    """Until committed (returns) or aborted (raises ``Aborted``)."""
+    found = _wait_for_leader(ctx, "outcome", ctx.op.target)
+    if found["outcome"] == ABORTED:
+        raise errors.Aborted(found.get("why", "aborted"))
+
+
+def _wait_for_leader(ctx: Context, part: str, leader: str) -> dict[str, str]:
+    """Wait for a word of the leader; when its lease has been free for a while, declare the abort ourselves.
+
+    Unlike other waits this one has no end of its own: an outcome that cannot be learned may be a commit, so nothing may start.
+    """
+    clock, store = ctx.ports.clock, ctx.ports.store
+    prefix = names.op_prefix(ctx.app, ctx.op.event.id)
+    free_since: float | None = None
+    index = 0
+    while True:
+        try:
+            found = {entry.key.removeprefix(prefix): entry.value for entry in store.tree(prefix)}
+            if part in found:
+                return record.loads(found[part])
+            if "outcome" in found:
+                raise errors.Aborted(record.loads(found["outcome"]).get("why", "aborted"))
+            lock = store.get(names.lock_key(ctx.app))
+            free = not (lock and lock.session)
+            free_since = (clock.monotonic() if free_since is None else free_since) if free else None
+            if free_since is not None and clock.monotonic() - free_since >= limits.LEADER_GONE:
+                ctx.abort(f"{leader} lost its lease before it said {part}")
+                free_since = None
+            index = store.wait(prefix, index, 1.0)
+        except errors.Temporary as error:
+            log.warning("%s: cannot learn %s of the operation, so nothing is started or stopped: %s", ctx.app, part, error)
+            free_since = None
+            clock.sleep(1.0)
+
+
+def hold_requests(ctx: Context, step: s.HoldRequests) -> None:  # noqa: ARG001
+    """Requests wait at every proxy; those in flight get a moment to end."""
+    clock, proxies = ctx.ports.clock, ctx.ports.proxies
+    value = {"who": ctx.me, "since": clock.now(), "why": f"{ctx.op.event.kind} {ctx.op.event.id}", "mode": "hold"}
+    open_still = CheckAbsent(names.op_key(ctx.app, ctx.op.event.id, "outcome"))
+    if not ctx.persist(lambda: ctx.ports.store.transact([open_still, Set(names.hold_key(ctx.app), record.dumps(value))])):
+        raise errors.Aborted("the operation ended before its switch")
+    if not ctx.ports.store.get(names.record_key(ctx.app)):
+        return
+    if not _until(ctx, limits.HELD, lambda: proxies.holds(ctx.app)):
+        log.warning("%s: the proxies of this node do not hold it; some requests may fail", ctx.app)
+    if not _until(ctx, limits.DRAIN, lambda: not proxies.busy(ctx.app)):
+        log.warning("%s: %d requests were still in flight after %.0f s", ctx.app, proxies.busy(ctx.app), limits.DRAIN)
+
+
+def _until(ctx: Context, seconds: float, condition: object) -> bool:
+    clock = ctx.ports.clock
+    deadline = clock.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        if clock.monotonic() > deadline:
+            return False
+        clock.sleep(0.01)
+    return True
+
+
+def stop_app(ctx: Context, step: s.StopApp) -> None:  # noqa: ARG001
+    """The containers stay, for the way back."""
+    ctx.ports.compose.stop(ctx.project, limits.STOP)
+
+
+def snapshot_volumes(ctx: Context, step: s.SnapshotVolumes) -> None:
+    """All at one point: nothing of the app runs. The names are in Consul before anything else happens."""
+    if ctx.hear("snapshots") is None:
+        taken = {volume: ctx.ports.volumes.snapshot(volume) for volume in _present(ctx, step.volumes)}
+        ctx.say("snapshots", taken)
+
+
+def send_snapshots(ctx: Context, step: s.SendSnapshots) -> None:
+    """The last delta."""
+    for snapshot in (ctx.hear("snapshots") or {}).values():
+        ctx.ports.volumes.send(snapshot, ctx.op.address(step.to), ctx.guard)
+
+
+def say_released(ctx: Context, step: s.SayReleased) -> None:  # noqa: ARG001
+    """From here only the outcome decides who may start."""
+    ctx.say("released", {"snapshots": ctx.hear("snapshots") or {}, "steps": ctx.timings, "node": ctx.me})
+
+
+def lift_hold(ctx: Context, step: s.LiftHold) -> None:  # noqa: ARG001
+    """The way back is complete."""
+    ctx.persist(lambda: ctx.ports.store.transact([Delete(names.hold_key(ctx.app))]))

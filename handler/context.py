@@ -1,0 +1,146 @@
+"""What a step's action may know: the operation, this node's ports, and how to talk with the other nodes through Consul.
+
+Made by :mod:`handler.execute`, one for each operation on each node.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from handler import errors
+from handler.core import composefile, limits, names, record
+from handler.core.caddyfile import CaddyfileError
+from handler.core.haproxy import HaproxyError
+from handler.core.model import AppSpec, Operation
+from handler.ports import Lease, Ports
+
+log = logging.getLogger(__name__)
+
+COMMITTED, ABORTED = "committed", "aborted"
+BAD_APP = (composefile.ComposeError, CaddyfileError, HaproxyError)
+_LOOK_AGAIN = 2.0
+"""Seconds after which a waiting step looks for vanished peers, when nothing changed in Consul."""
+
+
+@dataclass
+class Context:
+    """One operation on one node. ``tail`` keeps the last lines of failed containers for the history."""
+
+    op: Operation
+    ports: Ports
+    drivers: tuple[str, ...]
+    lease: Lease | None = None
+    tail: str = ""
+    timings: list[dict[str, Any]] = field(default_factory=list)
+    _specs: dict[str, AppSpec] = field(default_factory=dict)
+
+    @property
+    def app(self) -> str:
+        """Name of the app."""
+        return self.op.app
+
+    @property
+    def project(self) -> str:
+        """Its compose project."""
+        return names.project_name(self.op.app)
+
+    @property
+    def me(self) -> str:
+        """Name of this node."""
+        return self.ports.members.me()
+
+    def guard(self) -> None:
+        """Raise ``LeaseLost`` when this node leads and its lease is not sure any more."""
+        if self.lease:
+            self.lease.ensure()
+
+    def directory(self, deploy_id: str) -> str:
+        """Path of a deploy."""
+        return self.ports.deploys.path(self.app, deploy_id)
+
+    def spec(self, deploy_id: str) -> AppSpec:
+        """The spec of a deploy whose code is here; ``BadInput`` with file and reason."""
+        if deploy_id not in self._specs:
+            deploys = self.ports.deploys
+            config = self.ports.compose.config(self.directory(deploy_id))
+            try:
+                own = deploys.read(self.app, deploy_id, "service.json")
+                self._specs[deploy_id] = composefile.read(config, self.app, self.drivers, own)
+            except BAD_APP as error:
+                raise errors.BadInput(str(error)) from error
+        return self._specs[deploy_id]
+
+    # --- the hand-over in Consul -----------------------------------------------------------------------------------
+
+    def say(self, part: str, value: dict[str, Any]) -> None:
+        """Write one hand-over key; retried, since a hiccup of Consul must not end a switch."""
+        key = names.op_key(self.app, self.op.event.id, part)
+        self.persist(lambda: self.ports.store.put(key, record.dumps(value)))
+
+    def hear(self, part: str) -> dict[str, Any] | None:
+        """One hand-over key's value, or None when it is not there."""
+        entry = self.ports.store.get(names.op_key(self.app, self.op.event.id, part))
+        return record.loads(entry.value) if entry else None
+
+    def outcome(self) -> str | None:
+        """``committed``, ``aborted`` or None while it is open."""
+        found = self.hear("outcome")
+        return found["outcome"] if found else None
+
+    def abort(self, why: str) -> bool:
+        """Declare the abort, unless the operation has an outcome; False when it has."""
+        value = record.dumps({"outcome": ABORTED, "why": why, "by": self.me, "tail": self.tail[-4000:]})
+        return self.ports.store.transact([names.create_outcome(self.app, self.op.event.id, value)])
+
+    def persist(self, call: Callable[[], Any], seconds: float = limits.TAIL) -> Any:
+        """Repeat ``call`` while it raises ``Temporary``, for ``seconds`` at most, or until the lease is lost."""
+        clock = self.ports.clock
+        deadline = clock.monotonic() + seconds
+        pause = 0.1
+        while True:
+            self.guard()
+            try:
+                return call()
+            except errors.Temporary as error:
+                if clock.monotonic() + pause > deadline:
+                    raise
+                log.warning("%s: %s; trying again", self.app, error)
+                clock.sleep(pause)
+                pause = min(pause * 2, 5.0)
+
+    def wait_for(self, part: str, peer: str, seconds: float) -> dict[str, Any]:
+        """Wait until ``peer`` has said ``part``; returns its value.
+
+        Raises ``Aborted`` when the operation was aborted meanwhile, and ``Permanent`` when the peer vanished or the time is over.
+        """
+        clock, store = self.ports.clock, self.ports.store
+        deadline = clock.monotonic() + seconds
+        gone_since: float | None = None
+        index = 0
+        prefix = names.op_prefix(self.app, self.op.event.id)
+        while True:
+            self.guard()
+            try:
+                found = {entry.key.removeprefix(prefix): entry.value for entry in store.tree(prefix)}
+                if part in found:
+                    return record.loads(found[part])
+                if "outcome" in found and record.loads(found["outcome"])["outcome"] == ABORTED:
+                    raise errors.Aborted(record.loads(found["outcome"]).get("why", "aborted"))
+                gone_since = self._gone_since(peer, gone_since)
+                index = store.wait(prefix, index, _LOOK_AGAIN)
+            except errors.Temporary as error:
+                log.warning("%s: waiting for %s of %s: %s", self.app, part, peer, error)
+                clock.sleep(1.0)
+            if gone_since is not None and clock.monotonic() - gone_since > limits.PEER_GONE:
+                raise errors.Permanent(f"{peer} has left the cluster while it was asked for {part}")
+            if clock.monotonic() > deadline:
+                raise errors.Permanent(f"{peer} did not say {part} within {seconds:.0f} s")
+
+    def _gone_since(self, peer: str, before: float | None) -> float | None:
+        node = self.ports.members.nodes().get(peer)
+        if node and node.alive:
+            return None
+        return self.ports.clock.monotonic() if before is None else before

@@ -1,0 +1,186 @@
+"""From a merged compose configuration to an :class:`AppSpec`: what the cluster has to know of an app. Pure.
+
+Called by the ``CheckApp`` step with what ``docker compose config`` printed, so that anchors, ``extends``, several files and
+variables are compose's own business.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from handler.core import caddyfile, haproxy, names
+from handler.core.model import AppSpec, Service
+
+OWNER_MOUNT = "/run/cluster-owner"
+"""Where the owner token appears in every container."""
+
+OVERRIDE = "cluster.override.yml"
+"""The generated compose file, last in ``COMPOSE_FILE``."""
+
+NETWORK = "cluster_default"
+_VOLUME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
+_PORT = r":(\d{1,5})\b"
+
+
+class ComposeError(ValueError):
+    """The compose file cannot be used; the message names service and key."""
+
+
+def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_json: str | None = None) -> AppSpec:
+    """The spec of ``app``; ``drivers`` are the names under which Buttervolume is known.
+
+    Raises :class:`ComposeError`, :class:`caddyfile.CaddyfileError` or :class:`haproxy.HaproxyError`.
+    """
+    raw = config.get("services") or {}
+    if not raw:
+        raise ComposeError("the compose file has no services")
+    services = tuple(_service(name, raw[name] or {}) for name in sorted(raw))
+    containers = {s.name: raw[s.name].get("container_name") or names.container_name(app, s.name) for s in services}
+    sites = [(s, caddyfile.translate(s.environment["CADDYFILE"], containers[s.name])) for s in services
+             if s.environment.get("CADDYFILE", "").strip()]
+    merged = haproxy.merge([(containers[s.name], haproxy.parse(s.environment["HAPROXY"])) for s in services
+                            if s.environment.get("HAPROXY", "").strip()])
+    for service in services:
+        _check_network(service)
+    text = "\n".join(site.caddyfile.rstrip() + "\n" for _, site in sites)
+    domains = tuple(dict.fromkeys(domain for _, site in sites for domain in site.domains))
+    urls = tuple(dict.fromkeys(url for _, site in sites for url in site.urls))
+    extra = tuple(url for s in services for url in _check_urls(s))
+    return AppSpec(
+        services=services,
+        volumes=_volumes(config, frozenset(drivers)),
+        caddyfile=text,
+        haproxy=merged,
+        domains=domains,
+        urls=urls,
+        checks=tuple(dict.fromkeys((*urls, *extra))),
+        ct=_main_container(services, containers),
+        upstreams=_upstreams(text, merged, containers.values()),
+        claims=_claims(domains, merged),
+        own_checks=_own_checks(service_json),
+    )
+
+
+def _service(name: str, raw: Mapping[str, Any]) -> Service:
+    environment = raw.get("environment") or {}
+    if isinstance(environment, list):
+        environment = dict(item.partition("=")[::2] for item in environment)
+    # compose prints a dollar sign as two, so that its output can be read again
+    values = {key: str(value).replace("$$", "$") for key, value in environment.items() if value is not None}
+    check = raw.get("healthcheck") or {}
+    return Service(
+        name=name,
+        image=raw.get("image") or "",
+        builds="build" in raw,
+        environment=values,
+        networks=tuple(sorted(raw.get("networks") or ())),
+        has_healthcheck=bool(check) and not check.get("disable"),
+    )
+
+
+def _check_network(service: Service) -> None:
+    routed = [key for key in ("CADDYFILE", "HAPROXY") if "$CONTAINER" in service.environment.get(key, "")
+              or (key == "HAPROXY" and service.environment.get(key))]
+    if routed and NETWORK not in service.networks:
+        raise ComposeError(f"service {service.name} has {routed[0]} but is not on the network {NETWORK}: "
+                           f"add it to its networks, and declare it as external")
+
+
+def _volumes(config: Mapping[str, Any], drivers: frozenset[str]) -> tuple[str, ...]:
+    """Names of the volumes on Buttervolume; others stay on their node and are not copied."""
+    found = []
+    for key, value in sorted((config.get("volumes") or {}).items()):
+        volume = value or {}
+        if volume.get("driver") not in drivers or volume.get("external"):
+            continue
+        name = volume.get("name") or key
+        if not _VOLUME.match(name):
+            raise ComposeError(f"volume {name!r} has a name that cannot be used: two or more of [a-zA-Z0-9_.-]")
+        found.append(name)
+    return tuple(found)
+
+
+def _check_urls(service: Service) -> tuple[str, ...]:
+    """``CONSUL_CHECK_URLS``: a JSON or YAML list, or urls between commas and blanks."""
+    text = service.environment.get("CONSUL_CHECK_URLS", "").strip()
+    if not text:
+        return ()
+    listed = yaml.safe_load(text) if text.startswith(("[", "- ")) else re.split(r"[\s,;]+", text)
+    urls = tuple(str(url) for url in listed if url)
+    for url in urls:
+        if urlsplit(url).scheme not in ("http", "https", "tcp") or not urlsplit(url).netloc:
+            raise ComposeError(f"service {service.name}: CONSUL_CHECK_URLS has {url!r}, which is no url to check")
+    return urls
+
+
+def _main_container(services: Iterable[Service], containers: Mapping[str, str]) -> str:
+    """The container that requests go to; the first one when none is named."""
+    routed = [s.name for s in services if "CADDYFILE" in s.environment or "HAPROXY" in s.environment]
+    return containers[routed[0]] if routed else next(iter(containers.values()))
+
+
+def _upstreams(text: str, merged: Mapping[str, Any], containers: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    found = [(ct, int(port)) for ct in containers for port in re.findall(re.escape(ct) + _PORT, text)]
+    for value in merged.values():
+        found += [(backend["ct"], int(backend["port"])) for backend in value.get("backends", ())]
+    return tuple(dict.fromkeys(found))
+
+
+def _claims(domains: Iterable[str], merged: dict[str, Any]) -> tuple[str, ...]:
+    claimed = dict.fromkeys(f"domain/{domain}" for domain in (*domains, *haproxy.domains(merged)))
+    claimed |= dict.fromkeys(f"frontend/{name}" for name in haproxy.frontends(merged))
+    return tuple(sorted(claimed))
+
+
+def _own_checks(service_json: str | None) -> tuple[Mapping[str, Any], ...] | None:
+    """The checks of the repository's ``service.json``, which replace all others; None without that file."""
+    if service_json is None:
+        return None
+    try:
+        value = json.loads(service_json)
+    except ValueError as error:
+        raise ComposeError(f"service.json is not JSON: {error}") from error
+    service = value.get("service", value) if isinstance(value, dict) else {}
+    checks = service.get("checks") or ([service["check"]] if service.get("check") else [])
+    if not isinstance(checks, list) or not all(isinstance(check, dict) for check in checks):
+        raise ComposeError("service.json: checks must be a list of objects")
+    if any(key.lower() in ("args", "script") for check in checks for key in check):
+        raise ComposeError("service.json: checks that run commands on the node are not allowed")
+    return tuple(checks)
+
+
+# --- what we add to the repository's files -------------------------------------------------------------------------
+
+
+def override(spec: AppSpec, app: str, deploy_id: str, token: str) -> str:
+    """The generated compose file: every container needs the owner token; every built image has this deploy's tag."""
+    mount = {"type": "bind", "source": token, "target": OWNER_MOUNT, "read_only": True, "bind": {"create_host_path": False}}
+    services: dict[str, Any] = {}
+    for service in spec.services:
+        services[service.name] = {"volumes": [mount]}
+        if service.builds:
+            services[service.name]["image"] = names.image_tag(app, service.name, deploy_id)
+    return "# Generated for this deploy; `docker compose` in this directory reads it by COMPOSE_FILE in .env.\n" + (
+        yaml.safe_dump({"services": services}, sort_keys=True)
+    )
+
+
+def dotenv(existing: str | None, app: str, files: Iterable[str]) -> str:
+    """``.env``: the repository's own lines, then ours, so that ``docker compose`` by hand works in the directory.
+
+    ``CONTAINER`` stays ``$CONTAINER`` when compose replaces variables: its value is only known per service.
+    """
+    ours = {
+        "COMPOSE_PROJECT_NAME": names.project_name(app),
+        "COMPOSE_FILE": ":".join(files),
+        "COMPOSE_PATH_SEPARATOR": ":",
+        "CONTAINER": "'$CONTAINER'",
+    }
+    kept = [line for line in (existing or "").splitlines() if line.partition("=")[0].strip() not in ours]
+    return "\n".join([*kept, *(f"{key}={value}" for key, value in ours.items())]) + "\n"

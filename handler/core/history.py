@@ -1,0 +1,53 @@
+"""What is remembered of an operation: the value of ``history/<name>/<event>``. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from handler.core import steps as s
+from handler.core.model import Operation
+
+_DOWN = (s.HoldRequests, s.StopApp, s.SnapshotVolumes, s.SendSnapshots, s.SayReleased, s.VerifyCopies, s.RestoreVolumes,
+         s.TakeOwnership, s.RunUpdate, s.StartApp, s.AwaitHealthy, s.Commit)
+"""The steps during which requests wait, in a deploy of an app that was there before."""
+
+
+def timing(step: s.Step, node: str, seconds: float) -> dict[str, Any]:
+    """One line of the durations; ``down`` says whether requests had to wait meanwhile."""
+    return {"step": str(step), "node": node, "seconds": round(seconds, 3), "down": isinstance(step, _DOWN)}
+
+
+def entry(
+    op: Operation,
+    by: str,
+    outcome: Mapping[str, Any],
+    copied: Mapping[str, Any] | None,
+    timings: Sequence[Mapping[str, Any]],
+    tail: str,
+) -> dict[str, Any]:
+    """All that a person may want to know afterwards. ``downtime`` (seconds) is None for a new app or an abort."""
+    committed = outcome.get("outcome") == "committed"
+    served_before = bool(op.source)
+    return {
+        "event": op.event.id,
+        "kind": str(op.event.kind),
+        "app": op.app,
+        "repo": op.event.repo,
+        "branch": op.event.branch,
+        "from": {"master": op.before.master, "slave": op.before.slave, "deploy_id": op.previous_deploy_id},
+        "to": {"master": op.after.master, "slave": op.after.slave, "deploy_id": op.deploy_id},
+        "outcome": outcome.get("outcome", ""),
+        "why": outcome.get("why", ""),
+        "tail": outcome.get("tail") or tail,
+        "by": by,
+        "started": op.started,
+        "copy": bool(copied and not copied.get("error")),
+        "steps": [dict(t) for t in timings],
+        "downtime": round(sum(t["seconds"] for t in timings if t.get("down")), 3) if committed and served_before else None,
+    }
+
+
+def refusal(event: str, kind: str, payload: str, why: str, by: str) -> dict[str, Any]:
+    """The entry for an event that was refused before it became an intent."""
+    return {"event": event, "kind": kind, "payload": payload[:300], "outcome": "refused", "why": why, "by": by}
