@@ -27,13 +27,18 @@ _LOOK_AGAIN = 2.0
 
 @dataclass
 class Context:
-    """One operation on one node. ``tail`` keeps the last lines of failed containers for the history."""
+    """One operation on one node.
+
+    ``tail`` keeps the last lines of failed containers for the history. Once ``failed``, the lease is not asked any more: what is
+    taken back has to be taken back with or without it.
+    """
 
     op: Operation
     ports: Ports
     drivers: tuple[str, ...]
     lease: Lease | None = None
     tail: str = ""
+    failed: bool = False
     timings: list[dict[str, Any]] = field(default_factory=list)
     _specs: dict[str, AppSpec] = field(default_factory=dict)
 
@@ -54,8 +59,14 @@ class Context:
 
     def guard(self) -> None:
         """Raise ``LeaseLost`` when this node leads and its lease is not sure any more."""
-        if self.lease:
+        if self.lease and not self.failed:
             self.lease.ensure()
+
+    def lease_over(self) -> None:
+        """The outcome is known: the next operation of the app may begin, while this one's tail is done."""
+        if self.lease:
+            self.lease.release()
+            self.lease = None
 
     def directory(self, deploy_id: str) -> str:
         """Path of a deploy."""
@@ -89,6 +100,13 @@ class Context:
         """``committed``, ``aborted`` or None while it is open."""
         found = self.hear("outcome")
         return found["outcome"] if found else None
+
+    def outcome_or_none(self) -> str | None:
+        """The outcome as far as Consul can be asked now."""
+        try:
+            return self.outcome()
+        except errors.Temporary:
+            return None
 
     def abort(self, why: str) -> bool:
         """Declare the abort, unless the operation has an outcome; False when it has."""

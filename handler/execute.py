@@ -1,0 +1,154 @@
+"""Carry out one node's plan of one operation: steps in order, journalled; the outcome; the tail that belongs to it.
+
+Called by :mod:`handler.pursue`. May be called again after any crash: steps that are done are not done again, and a leader that
+finds itself restarted in the middle gives up by the same way as one that failed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from handler import errors
+from handler.actions import ACTIONS
+from handler.context import ABORTED, COMMITTED, Context
+from handler.core import history, limits, names, record
+from handler.core.kv import Create
+from handler.core.plan import Plan, Undo
+from handler.core.steps import Step
+
+log = logging.getLogger(__name__)
+
+CONCLUDED = "concluded"
+_RETRY = 15.0
+"""Seconds for which a step before the outcome is tried again when the error is temporary."""
+
+
+def execute(ctx: Context, plan: Plan) -> bool:
+    """Do this node's part; returns whether it is complete (else a later call finishes the tail)."""
+    log.info("%s: %s %s -> %s", ctx.app, ctx.op.event.kind, ctx.op.event.id, plan.recipe)
+    for number, step in enumerate(plan.before, 1):
+        log.info("%s:   %d. %s", ctx.app, number, step)
+    why = _before(ctx, plan)
+    outcome = _settle(ctx, plan, why)
+    ctx.lease_over()
+    tail: list[Step] = []
+    if outcome == COMMITTED:
+        tail += [*(plan.again if why is not None and plan.leads else ()), *plan.committed]
+    else:
+        tail += _applicable(ctx, plan.aborted)
+    complete = _tail(ctx, outcome, tail)
+    if complete:
+        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, CONCLUDED)
+    log.info("%s: %s %s: %s%s", ctx.app, ctx.op.event.kind, ctx.op.event.id, outcome, f": {why}" if why else "")
+    return complete
+
+
+def concluded(ctx: Context) -> bool:
+    """Whether this node's part of the operation was completed before."""
+    return CONCLUDED in ctx.ports.journal.done(ctx.app, ctx.op.event.id)
+
+
+def _before(ctx: Context, plan: Plan) -> str | None:
+    """Do the steps until the outcome; returns None, or why they ended early."""
+    if ctx.outcome_or_none() is not None and plan.leads:
+        return "the operation had its outcome already"
+    if plan.leads and (ctx.lease is None or any(_begun(ctx, step) for step in plan.before)):
+        return f"the handler of {ctx.me} was restarted in the middle"
+    try:
+        for step in plan.before:
+            _perform(ctx, "before", step, _RETRY)
+    except errors.ClusterError as error:
+        log.error("%s: %s", ctx.app, error)  # noqa: TRY400 the trace tells nothing to the person on duty
+        ctx.tail = getattr(error, "tail", "") or ctx.tail
+        return str(error)
+    except Exception as error:
+        log.exception("%s: unexpected error", ctx.app)
+        return f"unexpected {type(error).__name__}: {error}"
+    return None
+
+
+def _perform(ctx: Context, phase: str, step: Step, seconds: float) -> None:
+    journal, clock, event = ctx.ports.journal, ctx.ports.clock, ctx.op.event.id
+    if f"{phase} done {step}" in journal.done(ctx.app, event):
+        return
+    ctx.guard()
+    journal.mark(ctx.app, event, f"{phase} begun {step}")
+    if ctx.lease:
+        ctx.lease.say(record.dumps(lock_value(ctx, str(step))))
+    began = clock.monotonic()
+    ctx.persist(lambda: ACTIONS[type(step)](ctx, step), seconds)
+    took = clock.monotonic() - began
+    journal.mark(ctx.app, event, f"{phase} done {step}")
+    if phase == "before":
+        ctx.timings.append(history.timing(step, ctx.me, took))
+    log.info("%s: %s: %s (%.2f s)", ctx.app, event[:8], step, took)
+
+
+def lock_value(ctx: Context, step: str) -> dict[str, object]:
+    """What ``lock/<app>`` says about its holder: who, since when, doing what."""
+    return {"node": ctx.me, "event": ctx.op.event.id, "step": step, "since": ctx.op.started}
+
+
+def _begun(ctx: Context, step: Step) -> bool:
+    return f"before begun {step}" in ctx.ports.journal.done(ctx.app, ctx.op.event.id)
+
+
+def _applicable(ctx: Context, undos: Iterable[Undo]) -> list[Step]:
+    return [step for undo in undos if _begun(ctx, undo.after) for step in undo.steps]
+
+
+def _settle(ctx: Context, plan: Plan, why: str | None) -> str:
+    """The outcome; when this node's part failed, first take back the trial, then declare the abort.
+
+    Waits without end while Consul gives no answer: an outcome that cannot be learned may be a commit.
+    """
+    clock = ctx.ports.clock
+    ctx.failed = why is not None
+    for step in _applicable(ctx, plan.undo) if why is not None else ():
+        while not _attempt(ctx, step):
+            clock.sleep(5.0)
+    while True:
+        try:
+            if why is not None and ctx.abort(why):
+                _note_abort(ctx, why)
+            outcome = ctx.outcome()
+        except errors.Temporary as error:
+            log.warning("%s: the outcome cannot be learned, so nothing is started: %s", ctx.app, error)
+            clock.sleep(1.0)
+            continue
+        if outcome in (COMMITTED, ABORTED):
+            return outcome
+        clock.sleep(1.0)
+
+
+def _note_abort(ctx: Context, why: str) -> None:
+    """A first version of the history, since the node that writes the full one may be gone."""
+    outcome = {"outcome": ABORTED, "why": why, "tail": ctx.tail[-4000:]}
+    value = history.entry(ctx.op, ctx.me, outcome, None, ctx.timings, ctx.tail)
+    ctx.ports.store.transact([Create(names.history_key(ctx.app, ctx.op.event.id), record.dumps(value))])
+
+
+def _attempt(ctx: Context, step: Step) -> bool:
+    try:
+        _perform(ctx, "undo", step, limits.TAIL)
+    except errors.ClusterError as error:
+        log.error("%s: cannot %s, and nothing goes on before that: %s", ctx.app, step, error)  # noqa: TRY400
+        return False
+    return True
+
+
+def _tail(ctx: Context, outcome: str, steps: Iterable[Step]) -> bool:
+    """Every step, also when one before it failed: they are independent enough, and the rest must not wait for a person."""
+    complete = True
+    for step in steps:
+        try:
+            _perform(ctx, outcome, step, limits.TAIL)
+        except errors.Temporary as error:
+            complete = False
+            log.warning("%s: %s: %s; tried again later", ctx.app, step, error)
+        except errors.ClusterError as error:
+            log.error("%s: %s: %s", ctx.app, step, error)  # noqa: TRY400
+        except Exception:
+            log.exception("%s: %s: unexpected error", ctx.app, step)
+    return complete

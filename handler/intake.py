@@ -1,0 +1,92 @@
+"""From a spooled message to an intent in Consul. Called by :mod:`handler.worker` for each file in the spool.
+
+Every node gets every event, some nodes get it twice or late: the intent remembers the ids it has seen, so that one is accepted once.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from handler import errors
+from handler.core import events, history, names, record
+from handler.core.events import EventError, Message, check_nodes
+from handler.core.kv import Create, Delete, Swap
+from handler.core.model import Event, Kind
+from handler.ports import Entry, Ports
+from handler.pursue import end_early
+
+log = logging.getLogger(__name__)
+
+SEEN = 256
+"""As many ids as an agent may replay."""
+
+REFUSALS = 50
+"""Refused events remembered in ``history/``."""
+
+
+def intake(ports: Ports, message: Message) -> str | None:
+    """Accept or refuse one message; returns the app to pursue, or None when it was refused.
+
+    Raises ``StoreUnavailable`` when Consul gives no answer: the message stays in the spool.
+    """
+    try:
+        event = events.parse(message)
+        check_nodes(event, ports.members.nodes())
+        _check_destroy(ports, event)
+    except EventError as error:
+        _refuse(ports, message, str(error))
+        return None
+    _accept(ports, event)
+    return event.app
+
+
+def _check_destroy(ports: Ports, event: Event) -> None:
+    store = ports.store
+    if event.kind is Kind.DESTROY and not (store.get(names.record_key(event.app)) or store.get(names.intent_key(event.app))):
+        raise EventError(f"{event.app} was never deployed here: nothing to destroy")
+
+
+def _accept(ports: Ports, event: Event) -> None:
+    """Make the event the newest intent of its app, unless any node has seen it before."""
+    key = names.intent_key(event.app)
+    for _ in range(20):
+        entry = ports.store.get(key)
+        current, seen = record.read_intent(entry.value if entry else None)
+        if event.id in seen:
+            return
+        value = record.intent(event, [*seen, event.id][-SEEN:])
+        if ports.store.transact([_write(key, value, entry)]):
+            log.info("%s: %s %s accepted", event.app, event.kind, event.id)
+            if current is not None:
+                _supersede(ports, current, event)
+            return
+    raise errors.Temporary(f"{key} changes faster than it can be written")
+
+
+def _write(key: str, value: str, entry: Entry | None) -> Create | Swap:
+    return Swap(key, value, entry.index) if entry else Create(key, value)
+
+
+def _supersede(ports: Ports, old: Event, new: Event) -> None:
+    """An intent that never began ends here; one that has begun goes on, and the new one follows it."""
+    prefix = names.op_prefix(old.app, old.id)
+    parts = {entry.key.removeprefix(prefix) for entry in ports.store.tree(prefix)}
+    if not parts & {"plan", "outcome"}:
+        end_early(ports, old, f"superseded by {new.kind} {new.id}")
+
+
+def _refuse(ports: Ports, message: Message, why: str) -> None:
+    log.error("%s event %s is refused: %s", message.name, message.id, why)
+    key = names.history_key(names.REFUSED, message.id)
+    payload = events.hide_secret(message.payload)
+    value = record.dumps(history.refusal(message.id, message.name, payload, why, ports.members.me()))
+    if ports.store.transact([Create(key, value)]):
+        _prune(ports)
+
+
+def _prune(ports: Ports) -> None:
+
+
+    kept = sorted(ports.store.tree(names.history_key(names.REFUSED, "")), key=lambda entry: entry.index)
+    for entry in kept[:-REFUSALS]:
+        ports.store.transact([Delete(entry.key)])

@@ -1,0 +1,158 @@
+"""The story of an app on one node: bring what is to what should be, by leading the operation of its intent or joining it.
+
+    observe -> plan -> execute
+
+Called by :mod:`handler.worker` whenever an event, an intent or the time says that there may be something to do; called with nothing
+to do, it does nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from handler import errors
+from handler.context import ABORTED, Context
+from handler.core import history, limits, names, record
+from handler.core.kv import CheckAbsent, CheckSession, Create
+from handler.core.model import Event, Operation
+from handler.core.plan import plan
+from handler.execute import concluded, execute
+from handler.observe import leader, observe
+from handler.ports import Lease, Ports
+
+log = logging.getLogger(__name__)
+
+
+def pursue(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
+    """Do all that this node has to do for ``app`` now; returns False when something has to be tried again later.
+
+    Raises ``StoreUnavailable`` when Consul cannot be asked: then nothing is begun.
+    """
+    complete = _join_all(ports, drivers, app)
+    while (event := _open_intent(ports, app)) is not None:
+        if leader(ports, event) == ports.members.me():
+            lead(ports, drivers, event)
+        else:
+            _await_begin(ports, event)
+        complete = _join_all(ports, drivers, app)
+    return complete
+
+
+def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
+    """Take part in every operation that has begun and in which our part is not complete.
+
+    An operation that ended, and that others followed, is skipped unless we were in the middle of it: what came after knows better.
+    """
+    complete = True
+    begun = _begun(ports, app)
+    for number, op in enumerate(begun):
+        ctx = Context(op, ports, drivers)
+        if concluded(ctx):
+            continue
+        started = bool(ports.journal.done(app, op.event.id))
+        newest = number == len(begun) - 1
+        if newest or started or ctx.outcome() is None:
+            complete = execute(ctx, plan(op, ctx.me)) and complete
+    return complete
+
+
+def _begun(ports: Ports, app: str) -> list[Operation]:
+    found = []
+    entries = [entry for entry in ports.store.tree(names.op_prefix(app)) if entry.key.endswith("/plan")]
+    for entry in sorted(entries, key=lambda entry: entry.index):
+        try:
+            found.append(record.read_operation(entry.value))
+        except (KeyError, TypeError, ValueError):
+            log.error("%s is broken and ignored", entry.key)  # noqa: TRY400 a person edited it; the trace tells nothing
+    return found
+
+
+def _open_intent(ports: Ports, app: str) -> Event | None:
+    """The intent, when its operation has neither begun nor ended."""
+    entry = ports.store.get(names.intent_key(app))
+    event, _ = record.read_intent(entry.value if entry else None)
+    if event is None:
+        return None
+    prefix = names.op_prefix(app, event.id)
+    parts = {entry.key.removeprefix(prefix) for entry in ports.store.tree(prefix)}
+    return None if parts & {"plan", "outcome"} else event
+
+
+def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
+    """Take the lease, make the operation, and do the target's part; returns without doing anything when it cannot begin."""
+    lease = _acquire(ports, event)
+    if lease is None:
+        return
+    try:
+        op = _begin(ports, event, lease)
+        if op is not None:
+            execute(Context(op, ports, drivers, lease), plan(op, ports.members.me()))
+    finally:
+        lease.release()
+
+
+def _acquire(ports: Ports, event: Event) -> Lease | None:
+    """The lease, as soon as the operation before has ended; None when the event was superseded or aborted meanwhile."""
+    key, index = names.lock_key(event.app), 0
+    value = record.dumps({"node": ports.members.me(), "event": event.id, "step": "begin"})
+    while (current := _open_intent(ports, event.app)) is not None and current.id == event.id:
+        lease = ports.leases.acquire(key, value)
+        if lease is not None:
+            return lease
+        index = ports.store.wait(key, index, 1.0)
+    return None
+
+
+def _begin(ports: Ports, event: Event, lease: Lease) -> Operation | None:
+    """Write the operation's plan for everybody to see; None when it cannot be done or was ended before."""
+    try:
+        op = observe(ports, event)
+    except errors.BadInput as error:
+        end_early(ports, event, str(error))
+        return None
+    ops = [
+        CheckSession(names.lock_key(event.app), lease.session),
+        CheckAbsent(names.op_key(event.app, event.id, "outcome")),
+        Create(names.op_key(event.app, event.id, "plan"), record.operation(op)),
+    ]
+    return op if ports.store.transact(ops) else None
+
+
+def _await_begin(ports: Ports, event: Event) -> None:
+    """Wait for the leader to begin. When it does not although the app is free, end the operation in its place."""
+    clock, store, app = ports.clock, ports.store, event.app
+    deadline = clock.monotonic() + limits.BEGIN
+    prefix, index = names.op_prefix(app), 0
+    while True:
+        current = _open_intent(ports, app)
+        if current is None or current.id != event.id:
+            return
+        lock = store.get(names.lock_key(app))
+        if lock and lock.session:
+            deadline = clock.monotonic() + limits.BEGIN
+        if _begun_elsewhere(ports, app):
+            return
+        if clock.monotonic() > deadline:
+            who = leader(ports, event) or "nobody"
+            end_early(ports, event, f"{who} did not begin within {limits.BEGIN:.0f} s: is its worker running?")
+            return
+        index = store.wait(prefix, index, 5.0)
+
+
+def _begun_elsewhere(ports: Ports, app: str) -> bool:
+    """An operation of the app is under way in which we have not taken part yet: it comes first."""
+    return any(
+        not ports.journal.done(app, op.event.id)
+        and ports.store.get(names.op_key(app, op.event.id, "outcome")) is None
+        for op in _begun(ports, app)
+    )
+
+
+def end_early(ports: Ports, event: Event, why: str) -> None:
+    """The operation of an event ends before it began; nothing was changed anywhere."""
+    log.error("%s: %s %s is refused: %s", event.app, event.kind, event.id, why)
+    outcome = record.dumps({"outcome": ABORTED, "why": why, "by": ports.members.me()})
+    absent = CheckAbsent(names.op_key(event.app, event.id, "plan"))
+    if ports.store.transact([absent, names.create_outcome(event.app, event.id, outcome)]):
+        value = history.refusal(event.id, event.kind, "", why, ports.members.me())
+        ports.store.transact([Create(names.history_key(event.app, event.id), record.dumps(value))])

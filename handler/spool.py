@@ -1,0 +1,56 @@
+"""The spool: events wait on disk for the worker, so that the program which ``consul watch`` starts can return at once.
+
+One file for each message, named by its id: the same event arriving again is the same file. This module imports little, since it
+is all that :mod:`handler.receive` needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+from handler.core.events import Message
+
+BAD = ".bad"
+
+
+def put(directory: Path, message: Message) -> None:
+    """Write a message; on disk (file and directory) when this returns."""
+    directory.mkdir(parents=True, exist_ok=True)
+    final = directory / f"{message.id}.json"
+    temporary = directory / f".{message.id}.{os.getpid()}"
+    with temporary.open("w") as file:
+        json.dump({"id": message.id, "name": message.name, "payload": message.payload}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(final)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def waiting(directory: Path) -> list[tuple[Path, Message]]:
+    """The spooled messages, oldest first; a file that cannot be read is put aside under the suffix ``.bad``."""
+    found = []
+    paths = sorted(directory.glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name)) if directory.is_dir() else []
+    for path in paths:
+        try:
+            found.append((path, Message(**json.loads(path.read_text()))))
+        except (OSError, ValueError, TypeError):
+            path.rename(path.with_suffix(BAD))
+    return found
+
+
+def poke(path: Path, word: str) -> bool:
+    """Wake the worker; False when nobody listens (it looks at the spool when it starts)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.sendto(word.encode(), str(path))
+        except OSError:
+            return False
+    return True
