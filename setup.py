@@ -19,7 +19,7 @@ setup(
     packages=find_packages(include=["handler", "handler.*"]),
     package_data={"handler": ["py.typed"]},
     install_requires=[
-        "py-consul>=1.6",
+        "py-consul>=1.8",
         "docker>=7.1",
         "PyYAML>=6.0",
         "Jinja2>=3.1",

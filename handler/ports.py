@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from handler.core.kv import Op
-from handler.core.model import Container, Copy, Node
+from handler.core.model import Container, Node
 
 Guard = Callable[[], None]
 """Asked again and again while something long runs; raises (``LeaseLost``) when it must stop."""
@@ -152,8 +152,11 @@ class Volumes(Protocol):
         """Send a snapshot to the node at address ``host``, in increments when a common parent is known; fine when it was
         sent before. ``CommandFailed`` when it fails."""
 
-    def copies(self, volume: str) -> tuple[Copy, ...]:
-        """The snapshots of a volume on this node, oldest first, without the marker names (``...@<time>@<host>``)."""
+    def copies(self, volume: str) -> tuple[str, ...]:
+        """Names of the snapshots of a volume on this node, oldest first, without markers (``...@<time>@<host>``)."""
+
+    def complete(self, snapshot: str) -> bool:
+        """Whether the snapshot is here, and not the part that an interrupted receive left behind."""
 
     def adopt(self, snapshot: str, host: str) -> None:
         """Remember that ``host`` has this received snapshot too, so that the way back is incremental."""

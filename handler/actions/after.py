@@ -134,8 +134,8 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
         if found.get("error"):
             raise errors.Permanent(f"kept the copies here, since {step.slave} has none: {found['error']}")
     for volume in step.volumes:
-        for copy in ctx.ports.volumes.copies(volume):
-            ctx.ports.volumes.drop(copy.name)
+        for name in ctx.ports.volumes.copies(volume):
+            ctx.ports.volumes.drop(name)
 
 
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001

@@ -37,8 +37,8 @@ def check_complete(ctx: Context, snapshots: dict[str, str]) -> None:
 
     An interrupted ``btrfs receive`` leaves a writable part under the final name: btrfs-receive(8).
     """
-    for volume, name in snapshots.items():
-        if not any(copy.name == name and copy.complete for copy in ctx.ports.volumes.copies(volume)):
+    for name in snapshots.values():
+        if not ctx.ports.volumes.complete(name):
             raise errors.Permanent(f"snapshot {name} did not arrive complete on {ctx.me}")
 
 

@@ -149,13 +149,3 @@ class Container:
     exit_code: int = 0
     restarts: int = 0
     address: str = ""
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A snapshot found on a node. ``complete`` is false for what an interrupted receive left behind."""
-
-    name: str
-    complete: bool
-    uuid: str = ""
-    received_uuid: str = ""

@@ -1,0 +1,145 @@
+"""Volumes, snapshots and schedules: Buttervolume's plugin, asked over its unix socket; btrfs itself for what it does not tell.
+
+Traps of Buttervolume 3.13 that this module keeps away from everybody else:
+
+* it puts names into shell commands, so every name and host is checked here;
+* ``restore`` of a name without time restores "the latest" or silently nothing, so only full names are passed on;
+* a broken receive leaves a *writable* subvolume under the final name, so :meth:`Buttervolume.complete` looks at the flag;
+* the parent of an incremental send is found by a marker ``SNAPSHOT@HOST``, which only the sender makes: :meth:`Buttervolume.adopt`
+  makes one for what was received, so that the way back is incremental too;
+* sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from handler.adapters.docker import Docker
+from handler.adapters.process import run
+from handler.errors import CommandFailed, Permanent, Temporary
+from handler.ports import Guard
+
+_VOLUME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+$")
+_SNAPSHOT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+@[0-9T:.-]+$")
+_HOST = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.:-]*$")
+_ACTION = re.compile(r"^(snapshot|replicate:[A-Za-z0-9.:-]+|purge:[0-9a-z:]+)$")
+_QUICK = 30.0
+_SEND = 6 * 3600.0
+_BTRFS = 120.0
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Buttervolume:
+    """Implements ``Volumes``. ``root`` has ``volumes/`` and ``snapshots/``; ``find_socket`` says where the plugin listens now."""
+
+    def __init__(self, docker: Docker, driver: str, root: Path, find_socket: Callable[[], str]) -> None:
+        self._docker, self._driver = docker, driver
+        self._volumes, self._snapshots = root / "volumes", root / "snapshots"
+        self._find_socket = find_socket
+
+    def exists(self, volume: str) -> bool:
+        return (self._volumes / _checked(_VOLUME, volume)).is_dir()
+
+    def create(self, volume: str, labels: Mapping[str, str]) -> None:
+        self._docker.create_volume(_checked(_VOLUME, volume), self._driver, labels)
+
+    def remove(self, volume: str) -> None:
+        if not self._docker.remove_volume(_checked(_VOLUME, volume)) and self.exists(volume):
+            self._ask("POST", "/VolumeDriver.Remove", {"Name": volume})
+
+    def snapshot(self, volume: str) -> str:
+        return str(self._ask("POST", "/VolumeDriver.Snapshot", {"Name": _checked(_VOLUME, volume)})["Snapshot"])
+
+    def send(self, snapshot: str, host: str, guard: Guard) -> None:
+        guard()
+        if self._marker(snapshot, host).exists():
+            return
+        try:
+            self._ask("POST", "/VolumeDriver.Snapshot.Send", {"Name": snapshot, "Host": host}, _SEND)
+        except Permanent as error:
+            raise CommandFailed(f"snapshot {snapshot} cannot be sent to {host}", str(error)) from error
+        guard()
+
+    def copies(self, volume: str) -> tuple[str, ...]:
+        if not self._snapshots.is_dir():
+            return ()
+        prefix = _checked(_VOLUME, volume) + "@"
+        return tuple(sorted(p.name for p in self._snapshots.iterdir() if p.name.startswith(prefix) and p.name.count("@") == 1))
+
+    def complete(self, snapshot: str) -> bool:
+        path = self._snapshots / _checked(_SNAPSHOT, snapshot)
+        return path.is_dir() and "ro=true" in run(["btrfs", "property", "get", "-ts", str(path), "ro"], seconds=_BTRFS)
+
+    def adopt(self, snapshot: str, host: str) -> None:
+        marker = self._marker(snapshot, host)
+        if host and not marker.exists():
+            source = self._snapshots / snapshot
+            run(["btrfs", "subvolume", "snapshot", "-r", str(source), str(marker)], seconds=_BTRFS)
+
+    def restore(self, snapshot: str, volume: str) -> None:
+        if not self.complete(snapshot):
+            raise Permanent(f"snapshot {snapshot} is not complete on this node: nothing is restored from it")
+        name = _checked(_VOLUME, volume)
+        self._ask("POST", "/VolumeDriver.Snapshot.Restore", {"Name": snapshot, "Target": name})
+
+    def drop(self, snapshot: str) -> None:
+        names = [_checked(_SNAPSHOT, snapshot)]
+        if self._snapshots.is_dir():
+            names += [path.name for path in self._snapshots.iterdir() if path.name.startswith(snapshot + "@")]
+        for name in names:
+            if (self._snapshots / name).exists():
+                self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
+
+    def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
+        current = self.scheduled(_checked(_VOLUME, volume))
+        for action in current.keys() - actions.keys():
+            self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": "0"})
+        for action, minutes in actions.items():
+            if current.get(action) != minutes:
+                timer = str(int(minutes))
+                self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": _checked(_ACTION, action), "Timer": timer})
+
+    def scheduled(self, volume: str) -> Mapping[str, int]:
+        listed = self._ask("GET", "/VolumeDriver.Schedule.List", None).get("Schedule") or []
+        return {line["Action"]: int(line["Timer"]) for line in listed if line["Name"] == volume}
+
+    def _marker(self, snapshot: str, host: str) -> Path:
+        return self._snapshots / f"{_checked(_SNAPSHOT, snapshot)}@{_checked(_HOST, host)}"
+
+    def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None, seconds: float = _QUICK) -> dict[str, Any]:
+        connection = _UnixConnection(self._find_socket(), seconds)
+        try:
+            connection.request(verb, quote(path), json.dumps(body) if body is not None else None)
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+            value = json.loads(text)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Temporary(f"Buttervolume does not answer {path}: {error or type(error).__name__}") from error
+        finally:
+            connection.close()
+        if value.get("Err"):
+            raise Permanent(f"Buttervolume: {value['Err'].strip()}")
+        return dict(value)
+
+
+def _checked(pattern: re.Pattern[str], name: str) -> str:
+    if not pattern.match(name):
+        raise Permanent(f"{name!r} is not a name that Buttervolume may be given")
+    return name

@@ -1,0 +1,71 @@
+"""Docker compose v2: its command for what it alone knows, the SDK for what is only about containers. Implements ``Compose``.
+
+The project's name and files come from ``.env`` in the directory, so that the same commands work by hand there. ``--yes`` is never
+passed: compose would answer "recreate the volume, its data will be lost" with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from handler.adapters.docker import Docker
+from handler.adapters.process import run
+from handler.core import limits
+from handler.core.model import Container
+from handler.errors import CommandFailed, Permanent
+from handler.ports import Guard
+
+_COMPOSE = ("docker", "compose", "--progress", "quiet")
+_CONFIG = 30.0
+_UP = 300.0
+
+
+class DockerCompose:
+    """Implements ``Compose``."""
+
+    def __init__(self, docker: Docker) -> None:
+        self._docker = docker
+
+    def config(self, directory: str) -> dict[str, Any]:
+        text = run([*_COMPOSE, "config", "--format", "json"], cwd=directory, seconds=_CONFIG)
+        value = json.loads(text)
+        if not isinstance(value, dict):
+            raise Permanent("docker compose config gave no object")
+        return value
+
+    def pull(self, directory: str, services: Sequence[str]) -> None:
+        wanted = self.config(directory)["services"]
+        images = {name: wanted[name].get("image", "") for name in services}
+        missing = set(self._docker.missing_images(sorted(set(images.values()))))
+        todo = sorted(name for name, image in images.items() if image in missing)
+        if todo:
+            run([*_COMPOSE, "pull", "--quiet", *todo], cwd=directory, seconds=limits.IMAGES)
+
+    def build(self, directory: str, guard: Guard) -> None:
+        run([*_COMPOSE, "build", "--quiet"], cwd=directory, seconds=limits.IMAGES, guard=guard)
+
+    def up(self, directory: str, guard: Guard) -> None:
+        try:
+            run([*_COMPOSE, "up", "-d", "--no-build", "--remove-orphans"], cwd=directory, seconds=_UP, guard=guard)
+        except CommandFailed as error:
+            raise CommandFailed("the containers cannot be started", error.tail) from error
+
+    def stop(self, project: str, seconds: int) -> None:
+        self._docker.stop(project, seconds)
+
+    def start(self, project: str) -> None:
+        self._docker.start(project)
+
+    def remove(self, project: str) -> None:
+        self._docker.remove(project)
+
+    def containers(self, project: str) -> tuple[Container, ...]:
+        return self._docker.containers(project)
+
+    def logs(self, project: str, lines: int) -> str:
+        return self._docker.logs(project, lines)
+
+    def remove_images(self, app_tag_prefix: str, keep: Sequence[str]) -> None:
+        self._docker.remove_images(app_tag_prefix, keep)

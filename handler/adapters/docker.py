@@ -1,0 +1,135 @@
+"""The Docker daemon, by its SDK: containers of a project, volumes, images, the Buttervolume plugin."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+
+from handler.core.model import Container
+from handler.errors import Permanent, Temporary
+
+_TIMEOUT = 60
+_PROJECT = "com.docker.compose.project"
+_SERVICE = "com.docker.compose.service"
+_ONEOFF = "com.docker.compose.oneoff"
+NETWORK = "cluster_default"
+_IN_USE = 409
+
+
+class Docker:
+    """One daemon."""
+
+    def __init__(self, url: str) -> None:
+        self._client = docker.DockerClient(base_url=url, timeout=_TIMEOUT)
+
+    @contextlib.contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except docker.errors.APIError as error:
+            text = f"Docker cannot {what}: {error.explanation or error}"
+            raise (Temporary if error.is_server_error() or error.status_code == _IN_USE else Permanent)(text) from error
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            raise Temporary(f"Docker does not answer: {error}") from error
+
+    def _of(self, project: str) -> list[Any]:
+        filters = {"label": [f"{_PROJECT}={project}"]}
+        return list(self._client.containers.list(all=True, filters=filters, ignore_removed=True))
+
+    def containers(self, project: str) -> tuple[Container, ...]:
+        """All containers of a project but those of ``compose run``."""
+        with self._asking("list containers"):
+            found = [_container(c.attrs) for c in self._of(project) if c.labels.get(_ONEOFF) != "True"]
+        return tuple(sorted(found, key=lambda container: container.name))
+
+    def stop(self, project: str, seconds: int) -> None:
+        """Stop all running containers of a project at the same time; a database gets its SIGTERM as soon as its clients do."""
+        with self._asking("stop containers"):
+            running = [c for c in self._of(project) if c.status in ("running", "restarting", "paused")]
+            with ThreadPoolExecutor(max_workers=16) as pool:
+                list(pool.map(lambda c: c.stop(timeout=seconds), running))
+
+    def start(self, project: str) -> None:
+        """Start all stopped containers of a project."""
+        with self._asking("start containers"):
+            for container in self._of(project):
+                container.start()
+
+    def remove(self, project: str) -> None:
+        """Remove the containers and then the networks of a project."""
+        with self._asking("remove containers"):
+            for container in self._of(project):
+                with contextlib.suppress(docker.errors.NotFound):
+                    container.remove(force=True)
+            for network in self._client.networks.list(filters={"label": [f"{_PROJECT}={project}"]}):
+                network.remove()
+
+    def logs(self, project: str, lines: int) -> str:
+        """The last lines of each container, under its name."""
+        with self._asking("read logs"):
+            return "\n".join(
+                f"--- {c.name} ({c.status})\n{c.logs(tail=lines).decode(errors='replace').rstrip()}" for c in self._of(project)
+            )
+
+    def missing_images(self, images: Sequence[str]) -> list[str]:
+        """Those of ``images`` that are not here."""
+        with self._asking("look for images"):
+            return [image for image in images if not self._has_image(image)]
+
+    def _has_image(self, image: str) -> bool:
+        try:
+            self._client.images.get(image)
+        except docker.errors.ImageNotFound:
+            return False
+        return True
+
+    def remove_images(self, prefix: str, keep: Sequence[str]) -> None:
+        """Remove the images that begin with ``prefix`` and whose tag is not in ``keep``; those in use stay."""
+        with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+            tags = [tag for image in self._client.images.list() for tag in image.tags if tag.startswith(prefix)]
+            for tag in tags:
+                if tag.rpartition(":")[2] not in keep:
+                    with contextlib.suppress(docker.errors.APIError):
+                        self._client.images.remove(tag)
+
+    def create_volume(self, name: str, driver: str, labels: Mapping[str, str]) -> None:
+        """Create a volume; fine when it is there."""
+        with self._asking(f"create volume {name}"):
+            self._client.volumes.create(name=name, driver=driver, labels=dict(labels))
+
+    def remove_volume(self, name: str) -> bool:
+        """Remove a volume; False when Docker does not know it."""
+        with self._asking(f"remove volume {name}"):
+            try:
+                self._client.volumes.get(name).remove()
+            except docker.errors.NotFound:
+                return False
+        return True
+
+    def plugin_socket(self, driver: str) -> str:
+        """Where the volume plugin of that name listens."""
+        with self._asking(f"find the plugin {driver}"):
+            plugin = self._client.plugins.get(driver)
+        return f"/run/docker/plugins/{plugin.id}/{plugin.attrs['Config']['Interface']['Socket']}"
+
+
+def _container(attrs: Mapping[str, Any]) -> Container:
+    state, labels = attrs["State"], attrs["Config"]["Labels"]
+    networks = attrs["NetworkSettings"]["Networks"] or {}
+    preferred = sorted(networks, key=lambda name: name != NETWORK)
+    health = (state.get("Health") or {}).get("Status", "")
+    return Container(
+        name=attrs["Name"].lstrip("/"),
+        service=labels.get(_SERVICE, ""),
+        state=state["Status"],
+        health="" if health == "none" else health,
+        exit_code=int(state.get("ExitCode") or 0),
+        restarts=int(attrs.get("RestartCount") or 0),
+        address=next((networks[name]["IPAddress"] for name in preferred if networks[name].get("IPAddress")), ""),
+    )
