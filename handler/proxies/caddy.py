@@ -1,0 +1,72 @@
+"""``Caddyfile``: checked, swapped, reloaded. An app's part that Caddy refuses is left out alone, its last good one kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from handler.core import sections
+from handler.core.sections import Sections
+from handler.proxies import quarantine
+from handler.proxies.paths import Paths, check, read, write
+
+log = logging.getLogger(__name__)
+
+
+def apply(paths: Paths) -> None:
+    """Bring in the staged file, without the parts that Caddy refuses."""
+    live_path = paths.caddy / "Caddyfile"
+    staged, live = sections.split(read(paths.staging / "Caddyfile")), sections.split(read(live_path))
+    if not staged.header:
+        return
+    bad = {app: "the record is not JSON" for app, word in staged.words.items() if word == sections.BROKEN}
+    wanted = sections.with_last_good(staged, live, bad)
+    why = _refused(paths, wanted)
+    if why:
+        bad |= _find_bad(paths, wanted)
+        wanted = sections.with_last_good(staged, live, bad)
+        why = _refused(paths, wanted)
+    if why:
+        log.error("proxies: Caddyfile is refused, going on with the last good one: %s", why)
+        return
+    text = sections.join(wanted)
+    if text != read(live_path):
+        write(live_path, text)
+        _reload(paths, live_path)
+    quarantine.report(paths, "caddyfile", bad)
+
+
+def _refused(paths: Paths, wanted: Sections) -> str:
+    candidate = paths.staging / ".Caddyfile.candidate"
+    write(candidate, sections.join(wanted))
+    words = check(["caddy", "validate", "--adapter", "caddyfile", "--config", str(candidate)])
+    candidate.unlink(missing_ok=True)
+    return words.strip().splitlines()[-1] if words else ""
+
+
+def _find_bad(paths: Paths, wanted: Sections) -> Mapping[str, str]:
+    """Which parts are refused: each alone first, then each on top of those that are fine (two may only clash with each other)."""
+    bad: dict[str, str] = {}
+    for app, part in wanted.parts.items():
+        if why := _refused(paths, Sections(wanted.header, {app: part})):
+            bad[app] = why
+    good: dict[str, str] = {}
+    for app in sorted(wanted.parts.keys() - bad.keys()):
+        if why := _refused(paths, Sections(wanted.header, {**good, app: wanted.parts[app]})):
+            bad[app] = why
+        else:
+            good[app] = wanted.parts[app]
+    return bad
+
+
+def _reload(paths: Paths, live_path: Path) -> None:
+    sock = paths.run / "caddy" / "admin.sock"
+    if not sock.exists():
+        log.info("proxies: Caddy does not run; it reads its Caddyfile when it starts")
+        return
+    why = check(["caddy", "reload", "--adapter", "caddyfile", "--config", str(live_path), "--address", f"unix/{sock}"])
+    if why:
+        log.error("proxies: Caddy did not reload, it goes on as before: %s", why.splitlines()[-1])
+    else:
+        log.info("proxies: Caddyfile reloaded")

@@ -1,0 +1,228 @@
+"""The worker of a node: takes events from the spool and does what they ask, one thread for each app that has work.
+
+Started as ``handler work`` (a daemon) and, by people, as ``handler resume``. This is where the adapters are put together.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from handler import errors, settings, spool
+from handler.adapters.buttervolume import Buttervolume
+from handler.adapters.clock import SystemClock
+from handler.adapters.compose import DockerCompose
+from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
+from handler.adapters.docker import Docker
+from handler.adapters.files import DeployDirectories, FileJournal
+from handler.adapters.git import Git
+from handler.adapters.lease import ConsulLeases
+from handler.adapters.probe import TcpProbe
+from handler.adapters.proxies import NodeProxies
+from handler.core import names
+from handler.intake import intake
+from handler.node import announce, resume_app
+from handler.ports import Ports
+from handler.pursue import pursue
+from handler.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOK = 5.0
+"""Seconds after which the worker looks by itself, when nobody has woken it."""
+
+SWEEP = 30.0
+"""Seconds between looks at all intents, for what was not complete or was missed."""
+
+
+def wire(here: Settings) -> Ports:
+    """The real ports of this node."""
+    agent = Consul(here.consul, os.environ.get("CONSUL_HTTP_TOKEN") or None)
+    docker = Docker(here.docker)
+    return Ports(
+        store=ConsulStore(agent),
+        leases=ConsulLeases(agent, here.node),
+        members=ConsulMembers(agent, here.node),
+        services=ConsulServices(agent),
+        code=Git(),
+        compose=DockerCompose(docker),
+        volumes=Buttervolume(docker, here.driver, here.volumes_dir, lambda: docker.plugin_socket(here.driver)),
+        deploys=DeployDirectories(here.deploy_dir, here.run_dir / "own"),
+        proxies=NodeProxies(here.run_dir / "proxies-applied.json"),
+        probe=TcpProbe(),
+        journal=FileJournal(here.journal),
+        clock=SystemClock(),
+    )
+
+
+class Worker:
+    """Threads by app; each pursues its app until there is nothing more to do."""
+
+    def __init__(self, here: Settings, ports: Ports) -> None:
+        self.here, self.ports = here, ports
+        self._threads: dict[str, threading.Thread] = {}
+        self._again: set[str] = set()
+        self._mutex = threading.Lock()
+
+    def wake(self, app: str) -> None:
+        """Have the app pursued, now or as soon as its thread is done with what it does."""
+        with self._mutex:
+            self._again.add(app)
+            thread = self._threads.get(app)
+            if thread is None or not thread.is_alive():
+                self._threads[app] = threading.Thread(target=self._work, args=(app,), name=app, daemon=True)
+                self._threads[app].start()
+
+    def _work(self, app: str) -> None:
+        while True:
+            with self._mutex:
+                if app not in self._again:
+                    del self._threads[app]
+                    return
+                self._again.discard(app)
+            try:
+                with app_lock(self.here, app):
+                    pursue(self.ports, self.here.drivers, app)
+            except errors.ClusterError as error:
+                log.warning("%s: %s; tried again later", app, error)
+            except Exception:
+                log.exception("%s: unexpected error; tried again later", app)
+
+    def busy(self) -> bool:
+        """Whether any app is being worked on."""
+        with self._mutex:
+            return any(thread.is_alive() for thread in self._threads.values())
+
+    def take_spool(self) -> None:
+        """Turn spooled messages into intents, oldest first; what cannot be done now stays."""
+        for path, message in spool.waiting(self.here.spool):
+            try:
+                app = intake(self.ports, message)
+            except errors.Temporary as error:
+                log.warning("event %s waits: %s", message.id, error)
+                return
+            path.unlink(missing_ok=True)
+            if app:
+                self.wake(app)
+
+    def sweep(self) -> None:
+        """Every app that has an intent."""
+        for entry in self.ports.store.tree("intent/"):
+            self.wake(entry.key.removeprefix("intent/"))
+
+
+class app_lock:  # noqa: N801 used like a function
+    """One process at a time works on an app on this node, so that ``handler resume`` by hand and the worker do not meet."""
+
+    def __init__(self, here: Settings, app: str) -> None:
+        folder = here.state_dir / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / names.project_name(app)).open("w")
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def main(_arguments: Sequence[str]) -> int:
+    """Run until SIGTERM; operations under way then get the time that Docker gives us."""
+    here = _start()
+    worker = Worker(here, wire(here))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: (stop.set(), spool.poke(here.wake, "stop")))
+    listener = _listen(here)
+    log.info("worker of %s", here.node)
+    _until_consul_answers(worker, stop)
+    last_sweep = 0.0
+    while not stop.is_set():
+        worker.take_spool()
+        words = _heard(listener)
+        if "intents" in words or time.monotonic() - last_sweep > SWEEP:
+            with suppress(errors.Temporary):
+                announce(worker.ports, here)
+                worker.sweep()
+                last_sweep = time.monotonic()
+    while worker.busy():
+        log.info("waiting for operations under way")
+        threading.Event().wait(2.0)
+    return 0
+
+
+def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
+    """What a crash or a power loss left behind comes first; nothing is decided before Consul says who the masters are."""
+    while not stop.is_set():
+        try:
+            announce(worker.ports, worker.here)
+            resume_all(worker.here, worker.ports)
+        except errors.Temporary as error:
+            log.warning("waiting for Consul: %s", error)
+            stop.wait(2.0)
+        else:
+            return
+
+
+def resume_all(here: Settings, ports: Ports) -> None:
+    """Bring every app of this node to what its record says."""
+    apps = {entry.key.removeprefix("app/") for entry in ports.store.tree("app/")}
+    for app in sorted(apps | set(here_known(here))):
+        with app_lock(here, app):
+            resume_app(ports, here.drivers, app)
+
+
+def here_known(here: Settings) -> list[str]:
+    """Apps that have a journal on this node."""
+    return [path.name for path in here.journal.iterdir()] if here.journal.is_dir() else []
+
+
+def resume(_arguments: Sequence[str]) -> int:
+    """``handler resume`` by hand: the same as the worker does at its start, once."""
+    here = _start()
+    ports = wire(here)
+    resume_all(here, ports)
+    complete = True
+    for entry in ports.store.tree("intent/"):
+        app = entry.key.removeprefix("intent/")
+        with app_lock(here, app):
+            complete = pursue(ports, here.drivers, app) and complete
+    return 0 if complete else 1
+
+
+def _start() -> Settings:
+    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), stream=sys.stdout,
+                        format="%(asctime)s %(levelname)-7s %(message)s", force=True)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    return settings.read()
+
+
+def _listen(here: Settings) -> socket.socket:
+    here.run_dir.mkdir(parents=True, exist_ok=True)
+    here.wake.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(str(here.wake))
+    listener.settimeout(LOOK)
+    return listener
+
+
+def _heard(listener: socket.socket) -> set[str]:
+    """Wait for a word, then take all that are there."""
+    words: set[str] = set()
+    try:
+        words.add(listener.recv(64).decode(errors="replace"))
+        listener.setblocking(False)
+        while True:
+            words.add(listener.recv(64).decode(errors="replace"))
+    except (TimeoutError, BlockingIOError):
+        return words
+    finally:
+        listener.settimeout(LOOK)
