@@ -214,6 +214,15 @@ class Proxies(Protocol):
     def check(self, app: str, caddyfile: str, haproxy: Mapping[str, Any]) -> None:
         """Validate an app's part alone with the real programs; ``BadInput`` with their words."""
 
+    def prepare(self, app: str, caddyfile: str) -> None:
+        """Make this node's Caddy know the app's part before the record says so; whatever the record says meanwhile."""
+
+    def settle(self, app: str, *, committed: bool) -> None:
+        """End :meth:`prepare`: what is rendered from the record counts again; fine when there was none."""
+
+    def tick(self) -> None:
+        """Do what is due by time; called every few seconds."""
+
     def holds(self, app: str) -> bool:
         """Whether this node's HAProxy holds the app's requests right now."""
 

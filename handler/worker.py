@@ -31,6 +31,7 @@ from handler.core import names
 from handler.intake import intake
 from handler.node import announce, resume_app
 from handler.ports import Ports
+from handler.proxies.paths import Paths
 from handler.pursue import pursue
 from handler.settings import Settings
 
@@ -56,7 +57,7 @@ def wire(here: Settings) -> Ports:
         compose=DockerCompose(docker),
         volumes=Buttervolume(docker, here.driver, here.volumes_dir, lambda: docker.plugin_socket(here.driver)),
         deploys=DeployDirectories(here.deploy_dir, here.run_dir / "own"),
-        proxies=NodeProxies(here.run_dir / "proxies-applied.json"),
+        proxies=NodeProxies(Paths(here.state_dir / "proxy", here.run_dir)),
         probe=TcpProbe(),
         journal=FileJournal(here.journal),
         clock=SystemClock(),
@@ -148,6 +149,7 @@ def main(_arguments: Sequence[str]) -> int:
     while not stop.is_set():
         worker.take_spool()
         words = _heard(listener)
+        _lift_late_holds(worker.ports)
         if "intents" in words or time.monotonic() - last_sweep > SWEEP:
             with suppress(errors.Temporary):
                 announce(worker.ports, here)
@@ -157,6 +159,12 @@ def main(_arguments: Sequence[str]) -> int:
         log.info("waiting for operations under way")
         threading.Event().wait(2.0)
     return 0
+
+
+def _lift_late_holds(ports: Ports) -> None:
+    """consul-template starts nothing when nothing changes, so that what has to happen after a time happens here."""
+    with suppress(OSError):
+        ports.proxies.tick()
 
 
 def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:

@@ -20,6 +20,8 @@ ACTIONS: dict[type[s.Step], Action] = {
     s.ClaimNames: prepare.claim_names,
     s.PullImages: prepare.pull_images,
     s.BuildImages: prepare.build_images,
+    s.PrepareRoutes: prepare.prepare_routes,
+    s.SettleRoutes: prepare.settle_routes,
     s.SayPrepared: prepare.say_prepared,
     s.PreCopy: switch.pre_copy,
     s.AwaitPrepared: switch.await_prepared,

@@ -79,6 +79,16 @@ def build_images(ctx: Context, step: s.BuildImages) -> None:  # noqa: ARG001
         ctx.ports.compose.build(ctx.directory(ctx.op.deploy_id), ctx.guard)
 
 
+def prepare_routes(ctx: Context, step: s.PrepareRoutes) -> None:  # noqa: ARG001
+    """A reload of Caddy takes longer than lifting the hold, so that it must not come after it."""
+    ctx.ports.proxies.prepare(ctx.app, ctx.spec(ctx.op.deploy_id).caddyfile)
+
+
+def settle_routes(ctx: Context, step: s.SettleRoutes) -> None:
+    """Back to what the record says."""
+    ctx.ports.proxies.settle(ctx.app, committed=step.committed)
+
+
 def say_prepared(ctx: Context, step: s.SayPrepared) -> None:  # noqa: ARG001
     """From here the source may hold and stop."""
     value: dict[str, Any] = {"node": ctx.me}

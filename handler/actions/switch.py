@@ -8,7 +8,7 @@ from handler import errors
 from handler.context import ABORTED, Context
 from handler.core import limits, names, record
 from handler.core import steps as s
-from handler.core.kv import CheckAbsent, Delete, Set
+from handler.core.kv import CheckAbsent, Delete, Set, Swap
 
 log = logging.getLogger(__name__)
 
@@ -120,5 +120,15 @@ def say_released(ctx: Context, step: s.SayReleased) -> None:  # noqa: ARG001
 
 
 def lift_hold(ctx: Context, step: s.LiftHold) -> None:  # noqa: ARG001
-    """The way back is complete."""
-    ctx.persist(lambda: ctx.ports.store.transact([Delete(names.hold_key(ctx.app))]))
+    """The way back is complete. The record names the event, since the proxies lift a hold when both have changed."""
+
+    def lift() -> bool:
+        entry = ctx.ports.store.get(names.record_key(ctx.app))
+        known = record.loads(entry.value if entry else None)
+        if entry is None or not known:
+            return ctx.ports.store.transact([Delete(names.hold_key(ctx.app))])
+        changed = Swap(entry.key, record.dumps({**known, "event": ctx.op.event.id}), entry.index)
+        return ctx.ports.store.transact([changed, Delete(names.hold_key(ctx.app))])
+
+    if not any(ctx.persist(lift) for _ in range(5)):
+        raise errors.Temporary("the record changes faster than it can be written")

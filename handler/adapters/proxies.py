@@ -11,16 +11,21 @@ from typing import Any
 
 from handler.adapters.process import run
 from handler.errors import BadInput, CommandFailed
+from handler.proxies import caddy, maps
+from handler.proxies.paths import Paths
 
 _CHECK = 60.0
+_RENDER = 10.0
+"""Seconds for consul-template to render a new record."""
+
 _GLOBAL = "{\n\tadmin off\n\tskip_install_trust\n}\n"
 
 
 class NodeProxies:
-    """Implements ``Proxies``; ``applied`` is written by ``handler proxies``."""
+    """Implements ``Proxies``, by the files of ``handler proxies``."""
 
-    def __init__(self, applied: Path) -> None:
-        self._applied = applied
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
 
     def check(self, app: str, caddyfile: str, haproxy: Mapping[str, Any]) -> None:
         del haproxy  # not rendered yet, see the known limits in README
@@ -35,9 +40,19 @@ class NodeProxies:
             except CommandFailed as error:
                 raise BadInput(f"Caddy refuses the CADDYFILE of {app}: {_reason(error.tail)}") from error
 
+    def prepare(self, app: str, caddyfile: str) -> None:
+        caddy.override(self._paths, app, caddyfile)
+
+    def settle(self, app: str, *, committed: bool) -> None:
+        caddy.settle(self._paths, app, seconds=_RENDER if committed else 0.0)
+
+    def tick(self) -> None:
+        with self._paths.locked():
+            maps.apply(self._paths)
+
     def holds(self, app: str) -> bool:
         with contextlib.suppress(OSError, ValueError):
-            return app in json.loads(self._applied.read_text()).get("hold", [])
+            return app in json.loads(self._paths.applied.read_text()).get("hold", [])
         return False
 
     def busy(self, app: str) -> int:

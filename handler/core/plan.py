@@ -52,6 +52,9 @@ def plan(op: Operation, me: str) -> Plan:
     return _DEPLOY[MATRIX[op.before.role(me), op.after.role(me)]](op)
 
 
+_ROUTES_BACK = Undo(s.PrepareRoutes(), (s.SettleRoutes(committed=False),))
+
+
 # --- deploy, by recipe ---------------------------------------------------------------------------------------------
 
 
@@ -65,11 +68,12 @@ def _redeploy(op: Operation) -> Plan:
             s.HoldRequests(),
             s.StopApp(),
             s.SnapshotVolumes(op.volumes),
+            s.PrepareRoutes(),
             *_start(op),
         ),
         undo=(Undo(s.TakeOwnership(op.deploy_id), (s.StopTrial(), s.RestoreVolumes())),),
         committed=_serve(op),
-        aborted=(*_back(op), *_forget_trial(op)),
+        aborted=(_ROUTES_BACK, *_back(op), *_forget_trial(op)),
         again=_again(op),
     )
 
@@ -85,10 +89,11 @@ def _receive(op: Operation) -> Plan:
     return Plan(
         recipe=MATRIX[op.before.role(op.target), op.after.role(op.target)].value,
         leads=True,
-        before=(*_prepare(op), *(handover if op.moves else ()), *_start(op)),
+        before=(*_prepare(op), s.PrepareRoutes(), *(handover if op.moves else ()), *_start(op)),
         undo=(Undo(s.TakeOwnership(op.deploy_id), (s.StopTrial(), s.GiveUpOwnership())),),
         committed=_serve(op),
         aborted=(
+            _ROUTES_BACK,
             Undo(s.RestoreVolumes() if op.moves else s.StartApp(op.deploy_id), (s.DropTrialVolumes(),)),
             *_forget_trial(op),
         ),
@@ -202,6 +207,7 @@ def _serve(op: Operation) -> Steps:
     slave = op.after.slave
     copy: Steps = (s.CopyToSlave(slave), s.AwaitVerifiedCopy(slave)) if slave else ()
     return (
+        s.SettleRoutes(committed=True),
         s.RegisterService(),
         s.ScheduleCopies(slave or "nobody", op.address(slave)),
         *copy,
@@ -219,13 +225,8 @@ def _forget_trial(op: Operation) -> tuple[Undo, ...]:
 
 def _leave(op: Operation) -> Steps:
     """Not being master (any longer): nothing runs, nothing is live, nothing is announced."""
-    return (
-        s.RemoveContainers(),
-        s.GiveUpOwnership(),
-        s.DeregisterService(),
-        s.Unschedule(op.volumes),
-        s.RemoveVolumes(op.volumes),
-    )
+    volumes: Steps = (s.Unschedule(op.volumes), s.RemoveVolumes(op.volumes)) if op.volumes else ()
+    return (s.RemoveContainers(), s.GiveUpOwnership(), s.DeregisterService(), *volumes)
 
 
 def _stand_by_tail(op: Operation) -> Steps:

@@ -61,6 +61,21 @@ class BuildImages(Step):
 
 
 @dataclass(frozen=True)
+class PrepareRoutes(Step):
+    """This node's Caddy knows the app before the proxies send requests to it."""
+
+    sentence = "prepare the routes"
+
+
+@dataclass(frozen=True)
+class SettleRoutes(Step):
+    """The routes are what the record says."""
+
+    committed: bool
+    sentence = "settle the routes (committed: {committed})"
+
+
+@dataclass(frozen=True)
 class SayPrepared(Step):
     """Tell the source that the target is ready."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,10 +15,40 @@ from handler.proxies.paths import Paths, check, read, write
 log = logging.getLogger(__name__)
 
 
+def override(paths: Paths, app: str, part: str) -> None:
+    """Let an app's part be ``part``, whatever is rendered, until :func:`settle`. Called by the worker during an operation."""
+    with paths.locked():
+        write(paths.overrides / app, part)
+        apply(paths)
+
+
+def settle(paths: Paths, app: str, seconds: float) -> None:
+    """End :func:`override`; for ``seconds`` at most, wait until what is rendered says the same, so that nothing flaps."""
+    path = paths.overrides / app
+    if not path.exists():
+        return
+    deadline, part = time.monotonic() + seconds, read(path).strip("\n")
+    while sections.split(read(paths.staging / "Caddyfile")).parts.get(app) != part and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with paths.locked():
+        path.unlink(missing_ok=True)
+        apply(paths)
+
+
+def _staged(paths: Paths) -> Sections:
+    """What is rendered, with the overrides of operations under way."""
+    staged = sections.split(read(paths.staging / "Caddyfile"))
+    if not paths.overrides.is_dir():
+        return staged
+    parts = {path.name: read(path).strip("\n") for path in paths.overrides.iterdir() if not path.name.startswith(".")}
+    words = {app: word for app, word in staged.words.items() if app not in parts}
+    return Sections(staged.header, {**staged.parts, **parts}, words)
+
+
 def apply(paths: Paths) -> None:
     """Bring in the staged file, without the parts that Caddy refuses."""
     live_path = paths.caddy / "Caddyfile"
-    staged, live = sections.split(read(paths.staging / "Caddyfile")), sections.split(read(live_path))
+    staged, live = _staged(paths), sections.split(read(live_path))
     if not staged.header:
         return
     bad = {app: "the record is not JSON" for app, word in staged.words.items() if word == sections.BROKEN}

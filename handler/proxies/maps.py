@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 _BATCH = 100
 """Commands in one line to HAProxy; its buffer is 16 KiB."""
+_LATE = 3.0
+"""Seconds after which a hold that is gone from Consul is lifted, although its record has not changed."""
 _MANY = 2
 """A cluster with this many apps that loses all at once has lost its KV, not its apps."""
 
@@ -39,14 +41,27 @@ def domains(paths: Paths) -> None:
 
 
 def holds(paths: Paths) -> None:
-    """Bring in ``hold.map`` and say which apps are held now."""
+    """Bring in ``hold.map`` and say which apps are held now.
+
+    A commit moves the app and lifts its hold in one transaction, but consul-template sees the two changes apart. So a hold that is
+    gone stays until the app's record has changed as well (commit and abort both write the event there), or for a few seconds.
+    """
     staged_path = paths.staging / "hold.map"
     if not staged_path.exists():
         return
-    text = read(staged_path)
-    _bring_in(paths, "hold.map", text)
-    words = sections.split(text).words
-    write(paths.applied, json.dumps({"hold": sorted(app for app, word in words.items() if word == "hold"), "at": time.time()}))
+    staged, live = sections.split(read(staged_path)), sections.split(read(paths.haproxy / "hold.map"))
+    records = sections.split(read(paths.haproxy / "domains.map")).words
+    before = json.loads(read(paths.applied) or "{}").get("hold", {})
+    now = time.time()
+    held = {app: before.get(app) or {"record": records.get(app)} for app, word in staged.words.items() if word == "hold"}
+    for app, known in before.items():
+        gone = known.get("gone", now)
+        if app not in staged.parts and app in records and records[app] == known["record"] and 0 <= now - gone < _LATE:
+            held[app] = {**known, "gone": gone}
+    parts = {**{app: live.parts[app] for app in held if app in live.parts}, **staged.parts}
+    words = {app: staged.words.get(app, "hold") for app in parts}
+    _bring_in(paths, "hold.map", sections.join(sections.Sections("", parts, words)))
+    write(paths.applied, json.dumps({"hold": held, "at": now}))
 
 
 def _bring_in(paths: Paths, name: str, text: str) -> None:

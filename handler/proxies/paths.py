@@ -36,6 +36,11 @@ class Paths:
         return self.state / "staging"
 
     @property
+    def overrides(self) -> Path:
+        """Parts of apps under way; volatile, since an operation does not survive a power loss."""
+        return self.run / "caddy-overrides"
+
+    @property
     def haproxy(self) -> Path:
         """What HAProxy runs with."""
         return self.state / "haproxy"
