@@ -30,6 +30,8 @@ _VOLUME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+$")
 _SNAPSHOT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+@[0-9T:.-]+$")
 _HOST = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.:-]*$")
 _ACTION = re.compile(r"^(snapshot|replicate:[A-Za-z0-9.:-]+|purge:[0-9a-z:]+)$")
+_SUBVOLUME = 256
+"""Inode of the root of every btrfs subvolume."""
 _QUICK = 30.0
 _SEND = 6 * 3600.0
 _BTRFS = 120.0
@@ -98,6 +100,9 @@ class Buttervolume:
             raise Permanent(f"snapshot {snapshot} is not complete on this node: nothing is restored from it")
         name = _checked(_VOLUME, volume)
         self._ask("POST", "/VolumeDriver.Snapshot.Restore", {"Name": snapshot, "Target": name})
+        # a plain folder of that name would swallow the snapshot, and Buttervolume would call that a success
+        if (self._volumes / name).stat().st_ino != _SUBVOLUME:
+            raise Permanent(f"the restore of {snapshot} did not make {name} a subvolume: something else is in its place")
 
     def drop(self, snapshot: str) -> None:
         names = [_checked(_SNAPSHOT, snapshot)]

@@ -1,0 +1,168 @@
+"""The lab for tests: three real nodes, started once; apps made from examples/hello, one for each test."""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from clusterlab import apps, cluster
+from clusterlab.node import GIT_ADDRESS, Node
+from clusterlab.run import PROJECT, wait_until
+
+from handler.core import names
+
+HELLO = PROJECT / "examples" / "hello"
+
+
+@dataclass
+class App:
+    """examples/hello under a name and a domain of its own."""
+
+    lab: "Lab"
+    name: str
+    folder: Path
+    repo: str = ""
+    branch: str = "main"
+    event: str = ""
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def app(self) -> str:
+        return names.app_name(self.repo, self.branch)
+
+    @property
+    def project(self) -> str:
+        return names.project_name(self.app)
+
+    @property
+    def volume(self) -> str:
+        return names.volume_name(self.app, "data")
+
+    @property
+    def domain(self) -> str:
+        return f"{self.name}.example.com"
+
+    def publish(self, **changes: str) -> None:
+        """Publish the example with its own domain; ``changes`` are file name -> text (``__`` for a dot)."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(HELLO, self.folder)
+        compose = self.folder / "docker-compose.yml"
+        compose.write_text(compose.read_text().replace("hello.example.com", self.domain))
+        for file, text in changes.items():
+            (self.folder / file.replace("__", ".")).write_text(text)
+        self.repo = apps.publish(self.folder, self.name, self.branch)
+
+    def send(self, kind: str = "deploy", source: str = "node3", **values: object) -> str:
+        """Send an event; returns its id."""
+        payload = json.dumps({"repo": self.repo, "branch": self.branch, **values})
+        self.event = self.lab.event(kind, payload, source)
+        return self.event
+
+    def outcome(self, seconds: float = 120) -> dict:
+        """The outcome of the last event."""
+        node = cluster.running()[0]
+        key = names.op_key(self.app, self.event, "outcome")
+        return wait_until(f"outcome of {self.app}", lambda: apps.kv(node, key), seconds, 0.1)
+
+    def deploy(self, master: str, slave: str = "", **values: object) -> dict:
+        """Deploy and return the outcome."""
+        self.send(master=master, **({"slave": slave} if slave else {}), **values)
+        return self.outcome()
+
+    def record(self) -> dict:
+        return apps.kv(cluster.running()[0], names.record_key(self.app)) or {}
+
+    def history(self) -> dict:
+        return apps.history(cluster.running()[0], self.app, self.event)
+
+    def ask(self, node: str, path: str = "/", data: str | None = None, *, tls: bool = False) -> tuple[int, str]:
+        """Ask the app through the proxies of a node: (status, text)."""
+        one = self.lab.node(node)
+        scheme, port = ("https", 443) if tls else ("http", 80)
+        more = ["-d", data] if data is not None else []
+        answer = one.inside(["curl", "-sk", "-m", "40", "--resolve", f"{self.domain}:{port}:{one.address}", "-w", "\n%{http_code}", *more,
+                             f"{scheme}://{self.domain}{path}"], check=False)
+        text, _, status = answer.stdout.rpartition("\n")
+        return int(status or 0), text
+
+    def write(self, line: str, node: str = "node3") -> None:
+        """Write a line; it is remembered when it was acknowledged."""
+        status, text = self.ask(node, "/data", line)
+        assert status == 200, (status, text)
+        self.lines.append(line)
+
+    def read(self, node: str) -> list[str]:
+        status, text = self.ask(node, "/data")
+        assert status == 200, (status, text)
+        return text.split("\n")[:-1]
+
+
+class Lab:
+    """The three nodes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.number = 0
+
+    def node(self, name: str) -> Node:
+        return cluster.by_name(name)
+
+    @property
+    def nodes(self) -> list[Node]:
+        return cluster.nodes()
+
+    def event(self, kind: str, payload: str | None, source: str = "node3") -> str:
+        command = ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "consul", "consul", "event", f"-name={kind}"]
+        answer = self.node(source).inside([*command, *([payload] if payload is not None else [])]).stdout
+        return re.search(r"Event ID: (\S+)", answer)[1]
+
+    def app(self, name: str, **changes: str) -> App:
+        self.number += 1
+        app = App(self, f"{name}{self.number}", self.folder / f"{name}{self.number}")
+        app.publish(**changes)
+        return app
+
+    def git_cut(self, name: str) -> None:
+        self.node(name).inside(["iptables", "-w", "-I", "OUTPUT", "-d", GIT_ADDRESS, "-j", "REJECT"])
+
+    def git_heal(self, name: str) -> None:
+        self.node(name).inside(["iptables", "-w", "-D", "OUTPUT", "-d", GIT_ADDRESS, "-j", "REJECT"])
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Starts three nodes, or takes those that run when CLUSTER_LAB_REUSE is set; then they stay as well."""
+    reuse = bool(os.environ.get("CLUSTER_LAB_REUSE")) and len(cluster.running()) == 3
+    if not reuse:
+        cluster.up(3)
+    yield Lab(tmp_path_factory.mktemp("apps"))
+    if not os.environ.get("CLUSTER_LAB_REUSE"):
+        cluster.down()
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> None:
+    """When a lab test fails, the workers' last lines tell more than the assertion."""
+    if call.when == "call" and call.excinfo and "lab" in getattr(item, "fixturenames", ()):
+        for node in cluster.running():
+            logs = node.inside(["docker", "compose", "--project-directory", "/cluster", "logs", "--no-log-prefix", "--tail", "60", "worker"],
+                               check=False, timeout=30)
+            item.add_report_section("call", f"worker of {node.name}", logs.stdout[-6000:])
+
+
+def eventually(what: str, condition: object, seconds: float = 60) -> None:
+    """Wait until ``condition()`` gives no complaint (an empty or false value)."""
+    deadline = time.monotonic() + seconds
+    while True:
+        complaint = condition()
+        if not complaint:
+            return
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: {complaint}")
+        time.sleep(0.2)
+
+

@@ -1,0 +1,96 @@
+"""Failing moves: the app is back in service on the old node with its data, the record says the same, the reason can be read."""
+
+import pytest
+import state
+from clusterlab.run import PROJECT
+from conftest import App, Lab, eventually
+
+pytestmark = pytest.mark.lab
+
+PLACE = ("master", "slave", "ip", "deploy_id", "caddyfile", "domains")
+
+
+@pytest.fixture
+def app(lab: Lab) -> App:
+    """An app on node1 with a copy on node2 and a line of data."""
+    made = lab.app("fails")
+    assert made.deploy("node1", "node2")["outcome"] == "committed"
+    made.write("precious")
+    eventually("slave ready", lambda: state.complaint(lab.node("node2"), made, "slave"))
+    return made
+
+
+def check_back(lab: Lab, app: App, before: dict, reason: str) -> None:
+    outcome = app.outcome(180)
+    assert outcome["outcome"] == "aborted"
+    assert reason in outcome["why"]
+    after = app.record()
+    assert {key: after[key] for key in PLACE} == {key: before[key] for key in PLACE}
+    eventually("back in service", lambda: state.complaint(lab.node("node1"), app, "master", lab.node("node2").address))
+    assert app.read("node3") == ["precious"]
+    assert app.read("node2") == ["precious"]
+    app.write("and on")
+    assert reason in app.history()["why"]
+    eventually("nothing of the trial stays", lambda: state.observed(lab.node("node2"), app)["live"])
+    assert not state.observed(lab.node("node2"), app)["containers"]
+
+
+def test_the_present_master_needs_no_git(lab: Lab, app: App) -> None:
+    lab.git_cut("node1")
+    try:
+        assert app.deploy("node2", "node3")["outcome"] == "committed"
+    finally:
+        lab.git_heal("node1")
+    assert app.read("node1") == ["precious"]
+
+
+def test_a_target_without_git_changes_nothing(lab: Lab, app: App) -> None:
+    before = app.record()
+    lab.git_cut("node2")
+    try:
+        app.send(master="node2", slave="node1")
+        check_back(lab, app, before, "git cannot clone")
+    finally:
+        lab.git_heal("node2")
+
+
+def test_a_send_that_fails_changes_nothing(lab: Lab, app: App) -> None:
+    before = app.record()
+    rule = ["OUTPUT", "-p", "tcp", "--dport", "1122", "-j", "REJECT", "--reject-with", "tcp-reset"]
+    lab.node("node1").inside(["iptables", "-w", "-I", *rule])
+    try:
+        app.send(master="node2", slave="node1")
+        check_back(lab, app, before, "cannot be sent")
+    finally:
+        lab.node("node1").inside(["iptables", "-w", "-D", *rule])
+
+
+def test_a_restore_that_fails_brings_the_old_app_back(lab: Lab, app: App) -> None:
+    before = app.record()
+    in_the_way = f"/var/lib/buttervolume/volumes/{app.volume}"
+    lab.node("node2").inside(["mkdir", in_the_way])
+    try:
+        app.send(master="node2", slave="node1")
+        outcome = app.outcome(180)
+        assert outcome["outcome"] == "aborted"
+        assert "restore" in outcome["why"]
+    finally:
+        lab.node("node2").inside(["sh", "-c", f"btrfs subvolume delete {in_the_way}/* 2>/dev/null; rmdir {in_the_way} 2>/dev/null || true"])
+    check_back(lab, app, before, "restore")
+
+
+def test_a_version_that_does_not_become_healthy_is_taken_back(lab: Lab, app: App) -> None:
+    before = app.record()
+    server = (PROJECT / "examples/hello/server").read_text()
+    app.publish(server=server.replace("my $server =", "die 'broken on purpose'; my $server ="))
+    app.send(master="node2", slave="node1")
+    check_back(lab, app, before, "did not become healthy")
+    assert "broken on purpose" in app.history()["tail"]
+
+
+def test_an_unhealthy_version_in_place_is_taken_back_with_the_data_of_before(lab: Lab, app: App) -> None:
+    before = app.record()
+    server = (PROJECT / "examples/hello/server").read_text()
+    app.publish(server=server.replace("my $server =", "unlink $log; die 'broken on purpose'; my $server ="))
+    app.send(master="node1", slave="node2")
+    check_back(lab, app, before, "did not become healthy")
