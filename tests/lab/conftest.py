@@ -70,9 +70,14 @@ class App:
         return wait_until(f"outcome of {self.app}", lambda: apps.kv(node, key), seconds, 0.1)
 
     def deploy(self, master: str, slave: str = "", **values: object) -> dict:
-        """Deploy and return the outcome."""
+        """Deploy and return the outcome; a new app is reached through every node some moments after its commit."""
+        new = not self.record()
         self.send(master=master, **({"slave": slave} if slave else {}), **values)
-        return self.outcome()
+        outcome = self.outcome()
+        if new and outcome["outcome"] == "committed":
+            for node in cluster.running():
+                eventually("routed", lambda node=node: self.ask(node.name)[0] != 200, 10)
+        return outcome
 
     def record(self) -> dict:
         return apps.kv(cluster.running()[0], names.record_key(self.app)) or {}
