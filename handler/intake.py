@@ -86,7 +86,6 @@ def _refuse(ports: Ports, message: Message, why: str) -> None:
 
 def _prune(ports: Ports) -> None:
 
-
     kept = sorted(ports.store.tree(names.history_key(names.REFUSED, "")), key=lambda entry: entry.index)
     for entry in kept[:-REFUSALS]:
         ports.store.transact([Delete(entry.key)])

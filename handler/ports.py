@@ -150,7 +150,8 @@ class Volumes(Protocol):
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         """Send a snapshot to the node at address ``host``, in increments when a common parent is known; fine when it was
-        sent before. ``CommandFailed`` when it fails."""
+        sent before. ``CommandFailed`` when it fails.
+        """
 
     def copies(self, volume: str) -> tuple[str, ...]:
         """Names of the snapshots of a volume on this node, oldest first, without markers (``...@<time>@<host>``)."""

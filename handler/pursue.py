@@ -13,7 +13,7 @@ import logging
 from handler import errors
 from handler.context import ABORTED, Context
 from handler.core import history, limits, names, record
-from handler.core.kv import CheckAbsent, CheckSession, Create
+from handler.core.kv import CheckAbsent, CheckSession, Create, Op
 from handler.core.model import Event, Operation
 from handler.core.plan import plan
 from handler.execute import concluded, execute
@@ -110,7 +110,7 @@ def _begin(ports: Ports, event: Event, lease: Lease) -> Operation | None:
     except errors.BadInput as error:
         end_early(ports, event, str(error))
         return None
-    ops = [
+    ops: list[Op] = [
         CheckSession(names.lock_key(event.app), lease.session),
         CheckAbsent(names.op_key(event.app, event.id, "outcome")),
         Create(names.op_key(event.app, event.id, "plan"), record.operation(op)),
@@ -142,8 +142,7 @@ def _await_begin(ports: Ports, event: Event) -> None:
 def _begun_elsewhere(ports: Ports, app: str) -> bool:
     """An operation of the app is under way in which we have not taken part yet: it comes first."""
     return any(
-        not ports.journal.done(app, op.event.id)
-        and ports.store.get(names.op_key(app, op.event.id, "outcome")) is None
+        not ports.journal.done(app, op.event.id) and ports.store.get(names.op_key(app, op.event.id, "outcome")) is None
         for op in _begun(ports, app)
     )
 

@@ -140,8 +140,13 @@ def main(_arguments: Sequence[str]) -> int:
     here = _start()
     worker = Worker(here, wire(here))
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        stop.set()
+        spool.poke(here.wake, "stop")
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: (stop.set(), spool.poke(here.wake, "stop")))
+        signal.signal(number, end)
     listener = _listen(here)
     log.info("worker of %s", here.node)
     _until_consul_answers(worker, stop)
@@ -207,8 +212,9 @@ def resume(_arguments: Sequence[str]) -> int:
 
 
 def _start() -> Settings:
-    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), stream=sys.stdout,
-                        format="%(asctime)s %(levelname)-7s %(message)s", force=True)
+    logging.basicConfig(
+        level=os.environ.get("LOG_LEVEL", "INFO"), stream=sys.stdout, format="%(asctime)s %(levelname)-7s %(message)s", force=True
+    )
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     return settings.read()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
+
 from handler import errors
 from handler.actions.start import check_complete
 from handler.context import Context
@@ -116,7 +118,7 @@ def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
             continue
         if volume not in taken:
             log.warning("%s: kept the last state of %s as %s", ctx.app, volume, volumes.snapshot(volume))
-        ctx.persist(lambda volume=volume: volumes.remove(volume), 20.0)
+        ctx.persist(partial(volumes.remove, volume), 20.0)
 
 
 def remove_checkouts(ctx: Context, step: s.RemoveCheckouts) -> None:
@@ -158,12 +160,11 @@ def write_history(ctx: Context, step: s.WriteHistory) -> None:  # noqa: ARG001
 def prune(ctx: Context) -> None:
     """Keep the last operations' keys and journals."""
     store, prefix = ctx.ports.store, names.op_prefix(ctx.app)
-    plans = sorted((entry.index, entry.key.removeprefix(prefix).partition("/")[0])
-                   for entry in store.tree(prefix) if entry.key.endswith("/plan"))
+    plans = sorted(
+        (entry.index, entry.key.removeprefix(prefix).partition("/")[0]) for entry in store.tree(prefix) if entry.key.endswith("/plan")
+    )
     old = [event for _, event in plans[: -limits.HISTORY]]
     for event in old:
         gone: list[Op] = [DeleteTree(names.op_prefix(ctx.app, event)), Delete(names.history_key(ctx.app, event))]
         store.transact(gone)
     ctx.ports.journal.forget(ctx.app, [event for _, event in plans[-limits.HISTORY :]])
-
-

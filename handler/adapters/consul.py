@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import consul
 import consul.exceptions
 import requests
 
+import consul
 from handler.core import kv
 from handler.core.model import Node
 from handler.errors import Permanent, StoreUnavailable
@@ -36,7 +36,7 @@ class Consul:
 
     def ask(self, call: Callable[[Any], Any], patience: float = READ) -> Any:
         """``call`` with a client; an answer that refuses is ``Permanent``, everything that is no answer ``StoreUnavailable``."""
-        client = consul.Consul(**self._where, token=self._token, connections_timeout=patience)
+        client = StandardConsul(**self._where, token=self._token, connections_timeout=patience)
         try:
             return call(client)
         except consul.exceptions.ClientError as error:
@@ -48,10 +48,12 @@ class Consul:
         finally:
             client.http.session.close()
 
-    def put(self, path: str, value: Any, read: Callable[[Any], Any], patience: float = READ, **params: str) -> Any:
+    def put(
+        self, path: str, value: Any, read: Callable[[Any], Any], patience: float = READ, params: Mapping[str, str] | None = None
+    ) -> Any:
         """A PUT that py-consul has no method for, or whose method leaves out what we need (the token of a transaction)."""
         body = json.dumps(value)
-        return self.ask(lambda c: c.http.put(read, path, params=list(params.items()), data=body, headers=self.headers), patience)
+        return self.ask(lambda c: c.http.put(read, path, params=list((params or {}).items()), data=body, headers=self.headers), patience)
 
 
 class ConsulStore:
@@ -89,7 +91,7 @@ def _txn_answer(response: Any) -> bool:
     if response.code in (200, 409):
         errors = (json.loads(response.body) or {}).get("Errors") or []
         if response.code == 200 or errors:  # noqa: PLR2004
-            return response.code == 200  # noqa: PLR2004
+            return bool(response.code == 200)  # noqa: PLR2004
     raise StoreUnavailable(f"Consul has no answer to a transaction: {response.code} {response.body[:200]}")
 
 
@@ -136,9 +138,15 @@ class ConsulServices:
         self._agent = agent
 
     def register(self, app: str, address: str, checks: Sequence[Mapping[str, Any]]) -> None:
-        service = {"ID": app, "Name": app.replace("_", "-").replace(".", "-"), "Address": address, "Tags": ["cluster"],
-                   "Meta": {"app": app}, "Checks": list(checks)}
-        self._agent.put("/v1/agent/service/register", service, _ok, **{"replace-existing-checks": "true"})
+        service = {
+            "ID": app,
+            "Name": app.replace("_", "-").replace(".", "-"),
+            "Address": address,
+            "Tags": ["cluster"],
+            "Meta": {"app": app},
+            "Checks": list(checks),
+        }
+        self._agent.put("/v1/agent/service/register", service, _ok, params={"replace-existing-checks": "true"})
 
     def deregister(self, app: str) -> None:
         services = self._agent.ask(lambda c: c.agent.services())

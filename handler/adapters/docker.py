@@ -39,7 +39,7 @@ class Docker:
             raise Temporary(f"Docker does not answer: {error}") from error
 
     def _of(self, project: str) -> list[Any]:
-        filters = {"label": [f"{_PROJECT}={project}"]}
+        filters: dict[str, str | list[str] | bool] = {"label": [f"{_PROJECT}={project}"]}
         return list(self._client.containers.list(all=True, filters=filters, ignore_removed=True))
 
     def containers(self, project: str) -> tuple[Container, ...]:
@@ -115,7 +115,7 @@ class Docker:
     def plugin_socket(self, driver: str) -> str:
         """Where the volume plugin of that name listens."""
         with self._asking(f"find the plugin {driver}"):
-            plugin = self._client.plugins.get(driver)
+            plugin = self._client.plugins.get(driver)  # type: ignore[no-untyped-call]
         return f"/run/docker/plugins/{plugin.id}/{plugin.attrs['Config']['Interface']['Socket']}"
 
 

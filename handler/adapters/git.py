@@ -19,7 +19,9 @@ _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_LFS_SKIP_SMUDGE": "1",
 }
-_UNREACHABLE = re.compile(r"could not resolve|unable to (access|connect)|connection (timed out|refused|reset)|no route|timed out", re.I)
+_UNREACHABLE = re.compile(
+    r"could not resolve|unable to (access|connect)|connection (timed out|refused|reset)|no route|timed out", re.IGNORECASE
+)
 
 
 class Git:
@@ -31,7 +33,13 @@ class Git:
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             clone = git.Repo.clone_from(
-                repo, temporary, env=_ENVIRONMENT, branch=branch, depth=1, single_branch=True, no_tags=True,
+                repo,
+                temporary,
+                env=_ENVIRONMENT,
+                branch=branch,
+                depth=1,
+                single_branch=True,
+                no_tags=True,
                 kill_after_timeout=limits.CODE,
             )
             commit = clone.head.commit.hexsha

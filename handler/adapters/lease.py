@@ -37,8 +37,14 @@ class ConsulLeases:
     def acquire(self, key: str, value: str) -> ConsulLease | None:
         asked = _now()
         # no checks bound: a flapping serfHealth would free the lock before the holder's own deadline
-        wanted = {"Name": f"{self._node} {key}", "TTL": f"{TTL}s", "LockDelay": "1s", "Behavior": "release",
-                  "NodeChecks": [], "ServiceChecks": []}
+        wanted = {
+            "Name": f"{self._node} {key}",
+            "TTL": f"{TTL}s",
+            "LockDelay": "1s",
+            "Behavior": "release",
+            "NodeChecks": [],
+            "ServiceChecks": [],
+        }
         session = self._agent.put("/v1/session/create", wanted, _session_id)
         lease = ConsulLease(self._agent, key, session, asked)
         try:

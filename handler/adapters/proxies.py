@@ -35,8 +35,11 @@ class NodeProxies:
             candidate = Path(folder) / "Caddyfile"
             candidate.write_text(_GLOBAL + caddyfile)
             try:
-                run(["caddy", "validate", "--adapter", "caddyfile", "--config", str(candidate)], seconds=_CHECK,
-                    environment={"XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder})
+                run(
+                    ["caddy", "validate", "--adapter", "caddyfile", "--config", str(candidate)],
+                    seconds=_CHECK,
+                    environment={"XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder},
+                )
             except CommandFailed as error:
                 raise BadInput(f"Caddy refuses the CADDYFILE of {app}: {_reason(error.tail)}") from error
 

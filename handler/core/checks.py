@@ -17,8 +17,10 @@ def definitions(app: str, urls: Iterable[str], own: Iterable[Mapping[str, Any]] 
     """
     if own is not None:
         return [{**check, "CheckID": f"{app}:{number}"} for number, check in enumerate(own, 1)]
-    return [{"CheckID": f"{app}:{number}", "Name": url, "Interval": INTERVAL, "Timeout": TIMEOUT, **_how(url)}
-            for number, url in enumerate(urls, 1)]
+    return [
+        {"CheckID": f"{app}:{number}", "Name": url, "Interval": INTERVAL, "Timeout": TIMEOUT, **_how(url)}
+        for number, url in enumerate(urls, 1)
+    ]
 
 
 def _how(url: str) -> dict[str, Any]:

@@ -42,10 +42,14 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
         raise ComposeError("the compose file has no services")
     services = tuple(_service(name, raw[name] or {}) for name in sorted(raw))
     containers = {s.name: raw[s.name].get("container_name") or names.container_name(app, s.name) for s in services}
-    sites = [(s, caddyfile.translate(s.environment["CADDYFILE"], containers[s.name])) for s in services
-             if s.environment.get("CADDYFILE", "").strip()]
-    merged = haproxy.merge([(containers[s.name], haproxy.parse(s.environment["HAPROXY"])) for s in services
-                            if s.environment.get("HAPROXY", "").strip()])
+    sites = [
+        (s, caddyfile.translate(s.environment["CADDYFILE"], containers[s.name]))
+        for s in services
+        if s.environment.get("CADDYFILE", "").strip()
+    ]
+    merged = haproxy.merge(
+        [(containers[s.name], haproxy.parse(s.environment["HAPROXY"])) for s in services if s.environment.get("HAPROXY", "").strip()]
+    )
     for service in services:
         _check_network(service)
     text = "\n".join(site.caddyfile.rstrip() + "\n" for _, site in sites)
@@ -85,11 +89,16 @@ def _service(name: str, raw: Mapping[str, Any]) -> Service:
 
 
 def _check_network(service: Service) -> None:
-    routed = [key for key in ("CADDYFILE", "HAPROXY") if "$CONTAINER" in service.environment.get(key, "")
-              or (key == "HAPROXY" and service.environment.get(key))]
+    routed = [
+        key
+        for key in ("CADDYFILE", "HAPROXY")
+        if "$CONTAINER" in service.environment.get(key, "") or (key == "HAPROXY" and service.environment.get(key))
+    ]
     if routed and NETWORK not in service.networks:
-        raise ComposeError(f"service {service.name} has {routed[0]} but is not on the network {NETWORK}: "
-                           f"add it to its networks, and declare it as external")
+        raise ComposeError(
+            f"service {service.name} has {routed[0]} but is not on the network {NETWORK}: "
+            f"add it to its networks, and declare it as external"
+        )
 
 
 def _volumes(config: Mapping[str, Any], drivers: frozenset[str]) -> tuple[str, ...]:

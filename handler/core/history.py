@@ -8,8 +8,20 @@ from typing import Any
 from handler.core import steps as s
 from handler.core.model import Operation
 
-_DOWN = (s.HoldRequests, s.StopApp, s.SnapshotVolumes, s.SendSnapshots, s.SayReleased, s.VerifyCopies, s.RestoreVolumes,
-         s.TakeOwnership, s.RunUpdate, s.StartApp, s.AwaitHealthy, s.Commit)
+_DOWN = (
+    s.HoldRequests,
+    s.StopApp,
+    s.SnapshotVolumes,
+    s.SendSnapshots,
+    s.SayReleased,
+    s.VerifyCopies,
+    s.RestoreVolumes,
+    s.TakeOwnership,
+    s.RunUpdate,
+    s.StartApp,
+    s.AwaitHealthy,
+    s.Commit,
+)
 """The steps during which requests wait, in a deploy of an app that was there before."""
 
 

@@ -79,8 +79,9 @@ def _bring_in(paths: Paths, name: str, text: str) -> None:
         log.warning("proxies: %s is written, but HAProxy did not take the change now: %s", name, error)
         _reload_instead(paths)
     if commands:
-        log.info("proxies: %s: %s", name, "; ".join(command.partition(" map ")[0] + " " + command.split(" ", 3)[-1]
-                                                    for command in commands[:8]))
+        log.info(
+            "proxies: %s: %s", name, "; ".join(command.partition(" map ")[0] + " " + command.split(" ", 3)[-1] for command in commands[:8])
+        )
 
 
 def _reload_instead(paths: Paths) -> None:

@@ -40,8 +40,9 @@ def publish(directory: Path, name: str, branch: str = "main") -> str:
 
 def event(node: Node, kind: str, payload: str) -> str:
     """Send an event from a node, in the seed's own words; returns Consul's answer."""
-    return node.inside(["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "consul", "consul", "event",
-                        f"-name={kind}", payload]).stdout.strip()
+    return node.inside(
+        ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "consul", "consul", "event", f"-name={kind}", payload]
+    ).stdout.strip()
 
 
 def kv(node: Node, key: str) -> Any:

@@ -157,6 +157,17 @@ def go_command() -> str:
     if backports:  # its own Go is too old to fetch a newer one
         Path("/etc/apt/sources.list.d/cluster-lab-backports.list").write_text("deb http://deb.debian.org/debian bookworm-backports main\n")
         run(["apt-get", "update", "-q"])
-    run(["apt-get", "install", "-q", "-y", "--no-install-recommends", *(["-t", "bookworm-backports"] if backports else []),
-         "golang-go", "ca-certificates"], timeout=1200)
+    run(
+        [
+            "apt-get",
+            "install",
+            "-q",
+            "-y",
+            "--no-install-recommends",
+            *(["-t", "bookworm-backports"] if backports else []),
+            "golang-go",
+            "ca-certificates",
+        ],
+        timeout=1200,
+    )
     return which("go") or "go"

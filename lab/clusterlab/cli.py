@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from clusterlab import apps, cluster, venv
+from clusterlab import apps, base, cluster, host, venv
 from clusterlab.run import CACHE, LabError, run
 
 
@@ -31,8 +31,11 @@ def _status(_: argparse.Namespace) -> int:
         print(f"{node.name}  {node.address}  {'up' if node in cluster.running() else 'no power'}")
     alive = cluster.running()
     if alive:
-        print(alive[0].inside(["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "worker", "cluster", "status"],
-                              check=False).stdout)
+        print(
+            alive[0]
+            .inside(["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "worker", "cluster", "status"], check=False)
+            .stdout
+        )
     return 0
 
 
@@ -72,6 +75,12 @@ def _fault(name: str) -> object:
 def _load(arguments: argparse.Namespace) -> int:
     for node in cluster.running():
         run(["sh", "-c", 'docker save "$1" | docker exec -i "$2" docker load -q', "sh", arguments.image, node.container])
+    return 0
+
+
+def _prepare(_: argparse.Namespace) -> int:
+    host.prepare()
+    base.ensure()
     return 0
 
 
@@ -124,10 +133,15 @@ def _parser() -> argparse.ArgumentParser:
     wait.add_argument("repo")
     wait.add_argument("branch")
     wait.add_argument("--timeout", type=float, default=600)
-    for name, text in (("cut", "its network to the other nodes is gone"), ("heal", "its network is back"),
-                       ("kill", "power loss"), ("start", "power on")):
+    for name, text in (
+        ("cut", "its network to the other nodes is gone"),
+        ("heal", "its network is back"),
+        ("kill", "power loss"),
+        ("start", "power on"),
+    ):
         command(name, _fault(name), text).add_argument("node")
     command("load", _load, "give an image of this host to every node").add_argument("image")
+    command("prepare", _prepare, "install what this host lacks, fetch or build the base images and programs")
     command("venv", _venv, "make the Python environment of the tests, print its interpreter")
     return parser
 

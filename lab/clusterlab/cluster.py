@@ -100,9 +100,35 @@ def serves(one: Node, count: int) -> bool:
 def _start_git() -> None:
     repositories = CACHE / "state" / "git"
     repositories.mkdir(parents=True, exist_ok=True)
-    run(["docker", "run", "-d", "--name", GIT, f"--label={LABEL}", "--network", NETWORK, "--ip", GIT_ADDRESS, "--hostname", GIT_HOST,
-         "-v", f"{repositories}:/git", "--init", "--entrypoint", "git", images.NODE, "-c", "safe.directory=*", "daemon", "--reuseaddr",
-         "--export-all", "--base-path=/git", "/git"])
+    run(
+        [
+            "docker",
+            "run",
+            "-d",
+            "--name",
+            GIT,
+            f"--label={LABEL}",
+            "--network",
+            NETWORK,
+            "--ip",
+            GIT_ADDRESS,
+            "--hostname",
+            GIT_HOST,
+            "-v",
+            f"{repositories}:/git",
+            "--init",
+            "--entrypoint",
+            "git",
+            images.NODE,
+            "-c",
+            "safe.directory=*",
+            "daemon",
+            "--reuseaddr",
+            "--export-all",
+            "--base-path=/git",
+            "/git",
+        ]
+    )
 
 
 def down() -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from clusterlab.run import CACHE, LabError, run, step, wait_until
 
-TOOLS = {"mkfs.btrfs": "btrfs-progs", "losetup": "mount", "debootstrap": "debootstrap", "iptables": "iptables", "git": "git",
-         "rsync": "rsync", "haproxy": "haproxy"}
+TOOLS = {
+    "mkfs.btrfs": "btrfs-progs",
+    "losetup": "mount",
+    "debootstrap": "debootstrap",
+    "iptables": "iptables",
+    "git": "git",
+    "haproxy": "haproxy",
+}
 """Program -> Debian package. debootstrap is for the stand-in of a base image that cannot be pulled, haproxy for component tests."""
 
 
@@ -22,6 +30,8 @@ def prepare() -> None:
     """Make the host fit for the lab; does nothing on one that is."""
     CACHE.mkdir(parents=True, exist_ok=True)
     missing = sorted({package for program, package in TOOLS.items() if not which(program)})
+    if importlib.util.find_spec("ensurepip") is None:
+        missing.append("python3-venv")
     if not docker_answers() and not which("dockerd"):
         missing.append("docker.io")
     if missing:
@@ -49,11 +59,12 @@ def _start_docker() -> None:
     if os.geteuid() != 0:
         raise LabError("the Docker daemon does not answer: start it, or run this as root")
     with step("start the Docker daemon"):
-        if os.path.isdir("/run/systemd/system"):
+        if Path("/run/systemd/system").is_dir():
             run(["systemctl", "start", "docker"])
         else:
             with (CACHE / "dockerd.log").open("ab") as log:
-                daemon = subprocess.Popen([which("dockerd") or "dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                          start_new_session=True)
+                daemon = subprocess.Popen(
+                    [which("dockerd") or "dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
             (CACHE / "dockerd.pid").write_text(str(daemon.pid))
         wait_until("dockerd answers", docker_answers, 60)

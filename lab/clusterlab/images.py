@@ -15,8 +15,12 @@ from clusterlab.run import CACHE, PROJECT, run, step
 
 NODE = "cluster-lab-node"
 PLUGIN = "anybox/buttervolume:latest"
-SERVICES = {"cluster-consul": ("consul", "consul/Dockerfile"), "cluster-haproxy": ("haproxy", "haproxy/Dockerfile"),
-            "cluster-caddy": ("caddy", "caddy/Dockerfile"), "cluster-handler": (".", "handler/Dockerfile")}
+SERVICES = {
+    "cluster-consul": ("consul", "consul/Dockerfile"),
+    "cluster-haproxy": ("haproxy", "haproxy/Dockerfile"),
+    "cluster-caddy": ("caddy", "caddy/Dockerfile"),
+    "cluster-handler": (".", "handler/Dockerfile"),
+}
 """Image -> build context and Dockerfile, as in docker-compose.yml."""
 
 

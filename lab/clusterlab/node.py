@@ -17,8 +17,18 @@ NETWORK = "cluster-lab"
 LABEL = "cluster-lab"
 GIT_HOST = "git.lab"
 GIT_ADDRESS = f"{SUBNET}.5"
-_CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "MKNOD", "NET_RAW", "DAC_READ_SEARCH", "LINUX_IMMUTABLE",
-                 "AUDIT_WRITE", "SYS_TIME")
+_CAPABILITIES = (
+    "SYS_ADMIN",
+    "NET_ADMIN",
+    "SYS_PTRACE",
+    "SYS_CHROOT",
+    "MKNOD",
+    "NET_RAW",
+    "DAC_READ_SEARCH",
+    "LINUX_IMMUTABLE",
+    "AUDIT_WRITE",
+    "SYS_TIME",
+)
 """Not --privileged: that fails where a capability is missing on the host."""
 
 
@@ -59,16 +69,48 @@ def create(node: Node, disk: Disk, ports: Sequence[str], more: Sequence[str] = (
     data.file.unlink(missing_ok=True)
     data.mount()
     _put_ssh(data.mountpoint)
-    run(["docker", "run", "-d", *_options(), "--name", node.container, "--hostname", node.name, "--network", NETWORK, "--ip", node.address,
-         "--add-host", f"{GIT_HOST}:{GIT_ADDRESS}", *(f"-p=127.0.0.1:{port}" for port in ports),
-         "-v", f"{disk.node(node.name)}:/var/lib/docker", "-v", f"{data.mountpoint}:/var/lib/buttervolume",
-         "-v", f"{_project_copy(node)}:/cluster", *more, "cluster-lab-node"])
+    run(
+        [
+            "docker",
+            "run",
+            "-d",
+            *_options(),
+            "--name",
+            node.container,
+            "--hostname",
+            node.name,
+            "--network",
+            NETWORK,
+            "--ip",
+            node.address,
+            "--add-host",
+            f"{GIT_HOST}:{GIT_ADDRESS}",
+            *(f"-p=127.0.0.1:{port}" for port in ports),
+            "-v",
+            f"{disk.node(node.name)}:/var/lib/docker",
+            "-v",
+            f"{data.mountpoint}:/var/lib/buttervolume",
+            "-v",
+            f"{_project_copy(node)}:/cluster",
+            *more,
+            "cluster-lab-node",
+        ]
+    )
 
 
 def _options() -> list[str]:
-    return [*(f"--cap-add={c}" for c in _CAPABILITIES), "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined",
-            "--security-opt=systempaths=unconfined", "--cgroupns=host", "-v=/sys/fs/cgroup:/sys/fs/cgroup:rw", "--tmpfs=/run",
-            f"--label={LABEL}", "--stop-timeout=5", "--device=/dev/btrfs-control"]
+    return [
+        *(f"--cap-add={c}" for c in _CAPABILITIES),
+        "--security-opt=seccomp=unconfined",
+        "--security-opt=apparmor=unconfined",
+        "--security-opt=systempaths=unconfined",
+        "--cgroupns=host",
+        "-v=/sys/fs/cgroup:/sys/fs/cgroup:rw",
+        "--tmpfs=/run",
+        f"--label={LABEL}",
+        "--stop-timeout=5",
+        "--device=/dev/btrfs-control",
+    ]
 
 
 def _project_copy(node: Node) -> Path:
@@ -91,9 +133,11 @@ def new_keys() -> None:
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "id_ed25519", "-C", "cluster-lab"])
     shutil.copy2(folder / "id_ed25519.pub", folder / "authorized_keys")
     # one connection for each peer is kept: opening one costs 100 ms, which a move would pay while the app is down
-    (folder / "config").write_text("Host *\n  StrictHostKeyChecking accept-new\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
-                                   "  ControlMaster auto\n  ControlPath /run/ssh-%C\n  ControlPersist 1h\n"
-                                   "  ServerAliveInterval 5\n  ServerAliveCountMax 3\n  ConnectTimeout 10\n")
+    (folder / "config").write_text(
+        "Host *\n  StrictHostKeyChecking accept-new\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
+        "  ControlMaster auto\n  ControlPath /run/ssh-%C\n  ControlPersist 1h\n"
+        "  ServerAliveInterval 5\n  ServerAliveCountMax 3\n  ConnectTimeout 10\n"
+    )
 
 
 def _put_ssh(root: Path) -> None:
@@ -108,8 +152,21 @@ def builder(disk: Disk) -> Iterator[Callable[[Sequence[str]], object]]:
     """A node without a cluster, on the template itself; yields a function that runs programs in it."""
     name = "cluster-lab-builder"
     run(["docker", "rm", "-f", name], check=False)
-    run(["docker", "run", "-d", *_options(), "--name", name, "-v", f"{disk.template}:/var/lib/docker", "-v", f"{CACHE}:/cache:ro",
-         "cluster-lab-node"])
+    run(
+        [
+            "docker",
+            "run",
+            "-d",
+            *_options(),
+            "--name",
+            name,
+            "-v",
+            f"{disk.template}:/var/lib/docker",
+            "-v",
+            f"{CACHE}:/cache:ro",
+            "cluster-lab-node",
+        ]
+    )
     try:
         wait_until("the builder's dockerd", lambda: run(["docker", "exec", name, "docker", "info"], check=False).returncode == 0, 60)
         yield lambda argv: run(["docker", "exec", name, *argv], timeout=900)

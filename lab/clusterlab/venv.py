@@ -32,7 +32,6 @@ def wheels(name: str, requirements: Sequence[str]) -> Path:
         return folder
     with step(f"fetch packages for {name}"):
         shutil.rmtree(folder, ignore_errors=True)
-        run([python(), "-m", "pip", "download", "-q", "-d", folder, "--only-binary=:all:", "--python-version", IMAGE_PYTHON,
-             *requirements])
+        run([python(), "-m", "pip", "download", "-q", "-d", folder, "--only-binary=:all:", "--python-version", IMAGE_PYTHON, *requirements])
         marker.write_text(wanted)
     return folder

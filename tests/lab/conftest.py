@@ -90,8 +90,21 @@ class App:
         one = self.lab.node(node)
         scheme, port = ("https", 443) if tls else ("http", 80)
         more = ["-d", data] if data is not None else []
-        answer = one.inside(["curl", "-sk", "-m", "40", "--resolve", f"{self.domain}:{port}:{one.address}", "-w", "\n%{http_code}", *more,
-                             f"{scheme}://{self.domain}{path}"], check=False)
+        answer = one.inside(
+            [
+                "curl",
+                "-sk",
+                "-m",
+                "40",
+                "--resolve",
+                f"{self.domain}:{port}:{one.address}",
+                "-w",
+                "\n%{http_code}",
+                *more,
+                f"{scheme}://{self.domain}{path}",
+            ],
+            check=False,
+        )
         text, _, status = answer.stdout.rpartition("\n")
         return int(status or 0), text
 
@@ -154,8 +167,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> None:
     """When a lab test fails, the workers' last lines tell more than the assertion."""
     if call.when == "call" and call.excinfo and "lab" in getattr(item, "fixturenames", ()):
         for node in cluster.running():
-            logs = node.inside(["docker", "compose", "--project-directory", "/cluster", "logs", "--no-log-prefix", "--tail", "60", "worker"],
-                               check=False, timeout=30)
+            logs = node.inside(
+                ["docker", "compose", "--project-directory", "/cluster", "logs", "--no-log-prefix", "--tail", "60", "worker"],
+                check=False,
+                timeout=30,
+            )
             item.add_report_section("call", f"worker of {node.name}", logs.stdout[-6000:])
 
 
@@ -169,5 +185,3 @@ def eventually(what: str, condition: object, seconds: float = 60) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"{what}: {complaint}")
         time.sleep(0.2)
-
-

@@ -17,12 +17,25 @@ def observed(node: Node, app: Any) -> dict[str, Any]:
     listed = lines(node, "ls", "/deploy")
     return {
         "checkouts": sorted(name for name in listed if name.startswith(app.app + "-")),
-        "containers": sorted(lines(node, "docker", "ps", "-a", "--filter", f"label=com.docker.compose.project={app.project}",
-                                   "--format", "{{.State}} {{.Status}}")),
+        "containers": sorted(
+            lines(
+                node,
+                "docker",
+                "ps",
+                "-a",
+                "--filter",
+                f"label=com.docker.compose.project={app.project}",
+                "--format",
+                "{{.State}} {{.Status}}",
+            )
+        ),
         "volumes": lines(node, "docker", "volume", "ls", "-q", "--filter", f"name={app.volume}"),
         "live": [name for name in lines(node, "ls", "/var/lib/buttervolume/volumes") if name == app.volume],
-        "snapshots": sorted(name for name in lines(node, "ls", "/var/lib/buttervolume/snapshots")
-                            if name.startswith(app.volume + "@") and name.count("@") == 1),
+        "snapshots": sorted(
+            name
+            for name in lines(node, "ls", "/var/lib/buttervolume/snapshots")
+            if name.startswith(app.volume + "@") and name.count("@") == 1
+        ),
         "schedules": schedules(node, app.volume),
         "service": service(node, app.app),
         "token": bool(lines(node, "ls", f"/run/cluster/own/{app.app}")),
@@ -46,8 +59,11 @@ def service(node: Node, app: str) -> dict[str, Any]:
 
 def incomplete(node: Node, snapshots: list[str]) -> list[str]:
     """Those that an interrupted receive left behind: not read-only."""
-    return [name for name in snapshots
-            if "ro=true" not in node.inside(["btrfs", "property", "get", "-ts", f"/var/lib/buttervolume/snapshots/{name}", "ro"]).stdout]
+    return [
+        name
+        for name in snapshots
+        if "ro=true" not in node.inside(["btrfs", "property", "get", "-ts", f"/var/lib/buttervolume/snapshots/{name}", "ro"]).stdout
+    ]
 
 
 def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bool = False) -> str:
@@ -58,8 +74,14 @@ def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bo
     urls = [f"http://{app.domain}", f"https://{app.domain}"]
     gone = {"containers": [], "volumes": [], "live": [], "service": {}, "token": False}
     wanted = {
-        "master": {"checkouts": [deploy], "volumes": [app.volume], "live": [app.volume], "token": True, "schedules": {**copies, **PURGE},
-                   "service": {"address": node.address, "checks": urls}},
+        "master": {
+            "checkouts": [deploy],
+            "volumes": [app.volume],
+            "live": [app.volume],
+            "token": True,
+            "schedules": {**copies, **PURGE},
+            "service": {"address": node.address, "checks": urls},
+        },
         "slave": {**gone, "checkouts": [deploy], "schedules": PURGE},
         "nothing": {**gone, "checkouts": [], "schedules": {}, "images": []},
     }[role]

@@ -127,8 +127,7 @@ def _lines(text: str) -> list[list[_Token]]:
     return [grouped[line] for line in sorted(grouped)]
 
 
-def _body(lines: list[list[_Token]], number: int, depth: int, *, top_without_braces: bool = False
-          ) -> tuple[tuple[Directive, ...], int]:
+def _body(lines: list[list[_Token]], number: int, depth: int, *, top_without_braces: bool = False) -> tuple[tuple[Directive, ...], int]:
     if depth > _MAX_DEPTH:
         raise CaddyfileError(lines[number - 1][0].line, "blocks are nested too deep")
     found: list[Directive] = []

@@ -112,8 +112,15 @@ def _rename(name: str, *prefix: str) -> Callable[[Directive], Translated]:
 
 
 _TRANSPORT_INSECURE = _new("transport", "http", body=(_new("tls_insecure_skip_verify"),))
-_POLICIES = {"random": "random", "least_conn": "least_conn", "round_robin": "round_robin", "first": "first", "ip_hash": "ip_hash",
-             "uri_hash": "uri_hash", "header": "header"}
+_POLICIES = {
+    "random": "random",
+    "least_conn": "least_conn",
+    "round_robin": "round_robin",
+    "first": "first",
+    "ip_hash": "ip_hash",
+    "uri_hash": "uri_hash",
+    "header": "header",
+}
 
 
 def _policy(directive: Directive) -> Translated:
@@ -188,8 +195,11 @@ def _tls(directive: Directive) -> Translated:
         return (_new("tls", "internal"),)
     if directive.args == ("off",):
         return ()
-    _need(directive, len(directive.args) == 1 and "@" in directive.args[0] and not directive.body,
-          "tls self_signed, tls off or tls <e-mail>: certificate files of the node are not reachable for an app")
+    _need(
+        directive,
+        len(directive.args) == 1 and "@" in directive.args[0] and not directive.body,
+        "tls self_signed, tls off or tls <e-mail>: certificate files of the node are not reachable for an app",
+    )
     return (directive,)
 
 
@@ -233,11 +243,58 @@ TABLE: dict[str, Callable[[Directive], Translated]] = {
 }
 """Caddy 1 directive -> what becomes of it."""
 
-ONLY_CADDY1 = frozenset({"proxy", "gzip", "timeouts", "errors", "fastcgi", "limits", "status", "internal", "websocket", "ext",
-                         "browse", "mime", "basicauth", "on", "pprof", "expvar", "index", "markdown", "push"})
-ONLY_CADDY2 = frozenset({"reverse_proxy", "encode", "file_server", "handle", "handle_path", "route", "respond", "php_fastcgi", "uri",
-                         "try_files", "basic_auth", "handle_errors", "request_body", "request_header", "vars", "map", "method",
-                         "abort", "error", "forward_auth", "bind", "metrics", "templates", "acme_server", "tracing"})
+ONLY_CADDY1 = frozenset(
+    {
+        "proxy",
+        "gzip",
+        "timeouts",
+        "errors",
+        "fastcgi",
+        "limits",
+        "status",
+        "internal",
+        "websocket",
+        "ext",
+        "browse",
+        "mime",
+        "basicauth",
+        "on",
+        "pprof",
+        "expvar",
+        "index",
+        "markdown",
+        "push",
+    }
+)
+ONLY_CADDY2 = frozenset(
+    {
+        "reverse_proxy",
+        "encode",
+        "file_server",
+        "handle",
+        "handle_path",
+        "route",
+        "respond",
+        "php_fastcgi",
+        "uri",
+        "try_files",
+        "basic_auth",
+        "handle_errors",
+        "request_body",
+        "request_header",
+        "vars",
+        "map",
+        "method",
+        "abort",
+        "error",
+        "forward_auth",
+        "bind",
+        "metrics",
+        "templates",
+        "acme_server",
+        "tracing",
+    }
+)
 REFUSED = {
     "import": "files of the node are not reachable for an app",
     "bind": "addresses are the cluster's business",

@@ -1,0 +1,41 @@
+# `make` lists what there is.
+PYTHON = $(shell lab/lab venv)
+VENV_READY = $(HOME)/.cache/cluster-lab/venv/ready-$(shell cat setup.py pyproject.toml | md5sum | cut -c1-8)
+
+.PHONY: help demo dev test test-quick check bench clean venv prepare
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo:  ## three nodes on this machine: WordPress deployed, written to, moved with its data
+	@lab/demo
+
+dev: venv  ## an environment to work in; prints how to use it
+	@echo "$(PYTHON) has the package (editable) and all tools"
+
+test: prepare venv  ## every tier: core, simulation, component, lab; installs what it needs
+	$(PYTHON) -m pytest tests
+
+test-quick: venv  ## the tiers that need only Python
+	$(PYTHON) -m pytest tests/core tests/simulation
+
+check: venv  ## style, types, import directions
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(dir $(PYTHON))lint-imports
+
+bench: prepare venv  ## measurements, as ratios; see bench/README.rst
+	$(PYTHON) -m bench
+
+clean:  ## remove every trace of the lab; keeps the cache of images
+	lab/lab down
+
+prepare:
+	@lab/lab prepare
+
+venv: $(VENV_READY)
+
+$(VENV_READY):
+	@lab/lab venv >/dev/null
+	$(PYTHON) -m pip install -q -e '.[test,check]'
+	@touch $@
