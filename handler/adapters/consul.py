@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import consul.exceptions
 import requests
+from consul.std import Consul as StandardConsul
 
-import consul
 from handler.core import kv
 from handler.core.model import Node
 from handler.errors import Permanent, StoreUnavailable

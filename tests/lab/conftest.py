@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from clusterlab import apps, cluster
 from clusterlab.node import GIT_ADDRESS, Node
 from clusterlab.run import PROJECT, wait_until
-
 from handler.core import names
 
 HELLO = PROJECT / "examples" / "hello"

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from conftest import Lab
+
 from clusterlab import apps, cluster
 from clusterlab.run import wait_until
-from conftest import Lab
 
 pytestmark = pytest.mark.lab
 

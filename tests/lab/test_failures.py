@@ -2,8 +2,9 @@
 
 import pytest
 import state
-from clusterlab.run import PROJECT
 from conftest import App, Lab, eventually
+
+from clusterlab.run import PROJECT
 
 pytestmark = pytest.mark.lab
 
