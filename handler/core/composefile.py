@@ -66,7 +66,7 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
         checks=tuple(dict.fromkeys((*urls, *extra))),
         ct=_main_container(services, containers),
         upstreams=_upstreams(text, merged, containers.values()),
-        claims=_claims(domains, merged),
+        claims=_claims(app, domains, merged),
         own_checks=_own_checks(service_json),
     )
 
@@ -141,8 +141,10 @@ def _upstreams(text: str, merged: Mapping[str, Any], containers: Iterable[str]) 
     return tuple(dict.fromkeys(found))
 
 
-def _claims(domains: Iterable[str], merged: dict[str, Any]) -> tuple[str, ...]:
-    claimed = dict.fromkeys(f"domain/{domain}" for domain in (*domains, *haproxy.domains(merged)))
+def _claims(app: str, domains: Iterable[str], merged: dict[str, Any]) -> tuple[str, ...]:
+    """Names that belong to one app: its domains, its frontends, and its project, which two apps' names may share (``x-y``, ``xy``)."""
+    claimed = {f"project/{names.project_name(app)}": None}
+    claimed |= dict.fromkeys(f"domain/{domain}" for domain in (*domains, *haproxy.domains(merged)))
     claimed |= dict.fromkeys(f"frontend/{name}" for name in haproxy.frontends(merged))
     return tuple(sorted(claimed))
 

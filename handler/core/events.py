@@ -148,7 +148,7 @@ def check_repo(repo: str) -> str:
         raise EventError("repo is empty")
     if not (_URL.match(repo) or (_SCP.match(repo) and "::" not in repo and "://" not in repo)):
         raise EventError(f"repo {hide_secret(repo)!r} is refused: use https://, http://, ssh://, git:// or user@host:path")
-    if ".." in names.url_path(repo).split("/") or not names.url_path(repo):
+    if ".." in names.url_path(repo).split("/") or names.url_path(repo) == "/":
         raise EventError(f"repo {hide_secret(repo)!r} has no usable path")
     return repo
 

@@ -13,23 +13,29 @@ from urllib.parse import urlsplit
 from handler.core.kv import Create
 
 _SCP_FORM = re.compile(r"^(?P<host>[^/:@]+@[^/:]+|[^/:@]+):(?P<path>[^/].*)$")
-_UNSAFE = re.compile(r"[^a-z0-9.-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def url_path(url: str) -> str:
-    """The path part of a repository's url, lower case, without slashes around it and without ``.git``."""
+    """The path part of a repository's url, lower case, with one slash before it, none after it, and without ``.git``."""
     text = url.strip().lower().rstrip("/")
     scp = _SCP_FORM.match(text)
     path = scp["path"] if scp and "://" not in text else urlsplit(text).path
-    return path.strip("/").removesuffix(".git")
+    return "/" + path.strip("/").removesuffix(".git")
 
 
 def app_name(repo: str, branch: str) -> str:
-    """Name of the app that lives in ``branch`` of ``repo``: its key in Consul and the start of its directory's name."""
+    """Name of the app that lives in ``branch`` of ``repo``: its key in Consul and the start of its directory's name.
+
+    A branch such as ``feature/x`` cannot stand in a key or a file's name: it is made fit, and told apart by its own hash.
+    """
     path = url_path(repo)
     digest = hashlib.md5(path.encode(), usedforsecurity=False).hexdigest()[:5]
     basename = _UNSAFE.sub("-", path.rsplit("/", 1)[-1])
-    return f"{basename}_{_UNSAFE.sub('-', branch.lower())}.{digest}"
+    fit = _UNSAFE.sub("-", branch)
+    if fit != branch:
+        fit += "-" + hashlib.md5(branch.encode(), usedforsecurity=False).hexdigest()[:4]
+    return f"{basename}_{fit}.{digest}"
 
 
 def project_name(app: str) -> str:

@@ -166,7 +166,7 @@ def _destroy(op: Operation, me: str) -> Plan:
             leads=True,
             before=(s.HoldRequests(), s.StopApp(), s.SnapshotVolumes(op.volumes), s.CommitDestroy()),
             committed=(*gone, s.ReleaseClaims(), s.WriteHistory()),
-            aborted=(*_back(op), Undo(s.HoldRequests(), (s.WriteHistory(),))),
+            aborted=(*_back(op), Undo(s.StopApp(), (s.WriteHistory(),))),
         )
     return Plan(recipe="forget", before=(s.AwaitOutcome(),), committed=gone)
 

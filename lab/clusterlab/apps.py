@@ -67,6 +67,12 @@ def wait(node: Node, repo: str, branch: str, seconds: float, after: str = "") ->
     return dict(wait_until(f"outcome of {app}", outcome, seconds, 0.2))
 
 
+def last_event(node: Node, repo: str, branch: str) -> str:
+    """Id of the app's newest accepted event; empty when there is none."""
+    intent = kv(node, names.intent_key(names.app_name(repo, branch)))
+    return str(intent["id"]) if intent else ""
+
+
 def history(node: Node, app: str, event_id: str, seconds: float = 60) -> dict[str, Any]:
     """What happened in an operation, once it is written in full."""
     deadline = time.monotonic() + seconds

@@ -1,0 +1,66 @@
+"""A visitor who keeps asking, and what was seen: the measured downtime of a move."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Seen:
+    """All answers: (when asked, seconds until answered, status or 0, first line of the text)."""
+
+    answers: list[tuple[float, float, int, str]] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[tuple[float, float, int, str]]:
+        """Everything that a visitor would have noticed as an error."""
+        return [answer for answer in self.answers if not 200 <= answer[2] < 400]
+
+    @property
+    def longest(self) -> float:
+        """The longest time without a new answer, in seconds: the downtime as a visitor sees it."""
+        done = sorted(when + took for when, took, status, _ in self.answers if 200 <= status < 400)
+        return max((b - a for a, b in zip(done, done[1:], strict=False)), default=0.0)
+
+
+@contextmanager
+def asking(address: str, host: str, path: str = "/", every: float = 0.01, at_once: int = 8, port: int = 80) -> Iterator[Seen]:
+    """Ask ``address`` for ``host`` in the background, about every ``every`` seconds, until the block ends."""
+    seen, stop, tick = Seen(), threading.Event(), threading.Lock()
+
+    def ask() -> None:
+        while not stop.is_set():
+            with tick:
+                stop.wait(every)
+            began = time.monotonic()
+            status, text = _once(address, port, host, path)
+            seen.answers.append((began, time.monotonic() - began, status, text))
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(at_once)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+
+
+def _once(address: str, port: int, host: str, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(address, port, timeout=45)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        answer = connection.getresponse()
+        text = answer.read(200).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, repr(error)
+    else:
+        return answer.status, text.partition("\n")[0]
+    finally:
+        connection.close()

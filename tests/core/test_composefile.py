@@ -1,0 +1,72 @@
+import pytest
+import yaml
+
+from handler.core import composefile
+from handler.core.composefile import ComposeError
+
+DRIVERS = ("anybox/buttervolume:latest", "btrfs")
+APP = "hello_main.5d414"
+
+
+def config(**changes) -> dict:
+    service = {
+        "image": "x",
+        "environment": {"CADDYFILE": "http://x.example.com {\n proxy / http://$$CONTAINER:80\n}"},
+        "networks": {"cluster_default": None},
+    }
+    return {
+        "services": {"web": {**service, **changes}},
+        "volumes": {"data": {"name": "hellomain5d414_data", "driver": "anybox/buttervolume:latest"}, "tmp": {"name": "p_tmp"}},
+    }
+
+
+def test_what_the_cluster_needs_is_found() -> None:
+    spec = composefile.read(config(), APP, DRIVERS)
+    assert spec.volumes == ("hellomain5d414_data",)
+    assert spec.domains == ("x.example.com",)
+    assert spec.ct == "hellomain5d414-web-1"
+    assert spec.upstreams == (("hellomain5d414-web-1", 80),)
+    assert spec.claims == ("domain/x.example.com", "project/hellomain5d414")
+    assert spec.checks == ("http://x.example.com",)
+
+
+def test_check_urls_are_added_and_service_json_replaces_them() -> None:
+    environment = {**config()["services"]["web"]["environment"], "CONSUL_CHECK_URLS": "http://a/1, http://a/2"}
+    spec = composefile.read(config(environment=environment), APP, DRIVERS, '{"checks": [{"name": "mine", "http": "http://b"}]}')
+    assert spec.checks == ("http://x.example.com", "http://a/1", "http://a/2")
+    assert spec.own_checks == ({"name": "mine", "http": "http://b"},)
+
+
+@pytest.mark.parametrize("text", ["{", '{"checks": 3}', '{"checks": [{"args": ["rm"]}]}'])
+def test_a_bad_service_json_is_refused(text: str) -> None:
+    with pytest.raises(ComposeError, match="service.json"):
+        composefile.read(config(), APP, DRIVERS, text)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ({"services": {}}, "no services"),
+        (config(networks={"default": None}), "cluster_default"),
+        ({**config(), "volumes": {"x": {"name": "v", "driver": "btrfs"}}}, "volume 'v'"),
+        (config(environment={"CONSUL_CHECK_URLS": "file:///x"}), "CONSUL_CHECK_URLS"),
+    ],
+)
+def test_bad_files_are_refused_by_their_reason(broken: dict, reason: str) -> None:
+    with pytest.raises(ComposeError, match=reason):
+        composefile.read(broken, APP, DRIVERS)
+
+
+def test_no_container_starts_without_the_owner_token() -> None:
+    spec = composefile.read(config(build={"context": "."}), APP, DRIVERS)
+    made = yaml.safe_load(composefile.override(spec, APP, "d1", "/run/cluster/own/x"))["services"]["web"]
+    assert made["image"] == "cluster/hellomain5d414-web:d1"
+    assert made["volumes"][0]["source"] == "/run/cluster/own/x"
+    assert made["volumes"][0]["bind"] == {"create_host_path": False}
+
+
+def test_dotenv_keeps_the_repository_s_lines_and_adds_ours_once() -> None:
+    text = composefile.dotenv("A=1\nCOMPOSE_PROJECT_NAME=theirs\n", APP, ["docker-compose.yml"])
+    assert text.splitlines()[0] == "A=1"
+    assert "theirs" not in text
+    assert composefile.dotenv(text, APP, ["docker-compose.yml"]) == text

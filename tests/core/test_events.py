@@ -1,0 +1,103 @@
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handler.core import events
+from handler.core.events import EventError, Message
+from handler.core.model import Kind
+
+GOOD = {"repo": "https://git.example.com/hosting/foobar", "branch": "main", "master": "node1", "slave": "node2"}
+
+
+def raw(payload: object, name: str = "deploy", event_id: str = "e1") -> dict:
+    encoded = (
+        None if payload is None else base64.b64encode(payload if isinstance(payload, bytes) else json.dumps(payload).encode()).decode()
+    )
+    return {"ID": event_id, "Name": name, "Payload": encoded, "LTime": 3}
+
+
+def parse(payload: object, name: str = "deploy"):
+    return events.parse(events.messages(json.dumps([raw(payload, name)]))[0])
+
+
+def test_the_seed_s_event_is_understood() -> None:
+    event = parse({"master": "node1", "slave": "node2", "branch": "master", "repo": "ssh://git@gitlab.example.com/hosting/foobar"})
+    assert (event.kind, event.master, event.slave, event.branch) == (Kind.DEPLOY, "node1", "node2", "master")
+    assert event.app == "foobar_master.ddb14"
+    assert parse({"master": "localhost.localdomain", "branch": "master", "repo": GOOD["repo"]}).slave == ""
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (None, "empty"),
+        (b"", "empty"),
+        (b"{no json", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        ([1], "JSON object"),
+        ({**GOOD, "color": 1}, "unknown key color"),
+        ({"repo": GOOD["repo"], "branch": "x"}, "needs master"),
+        ({**GOOD, "master": ""}, "master is empty"),
+        ({**GOOD, "slave": "node1"}, "both node1"),
+        ({**GOOD, "master": "-node"}, "not the name of a node"),
+        ({**GOOD, "master": ["node1"]}, "master must be a string"),
+        ({**GOOD, "branch": ""}, "branch is empty"),
+        ({**GOOD, "branch": "--upload-pack=x"}, "not a branch"),
+        ({**GOOD, "branch": "../x"}, "not a branch"),
+        ({**GOOD, "branch": "a b"}, "not a branch"),
+        ({**GOOD, "branch": "a\nb"}, "not a branch"),
+        ({**GOOD, "branch": "x.lock"}, "not a branch"),
+        ({**GOOD, "repo": ""}, "repo is empty"),
+        ({**GOOD, "repo": "file:///etc"}, "is refused"),
+        ({**GOOD, "repo": "/etc"}, "is refused"),
+        ({**GOOD, "repo": "ext::sh -c x"}, "is refused"),
+        ({**GOOD, "repo": "--upload-pack=x"}, "is refused"),
+        ({**GOOD, "repo": "https://host/a/../../b"}, "no usable path"),
+        ({**GOOD, "update": "yes"}, "update must be"),
+        ({**GOOD, "repo": "https://host/" + "x" * 300}, "bytes"),
+    ],
+)
+def test_bad_input_is_refused_by_its_reason(payload: object, reason: str) -> None:
+    with pytest.raises(EventError, match=reason):
+        parse(payload)
+
+
+def test_one_bad_event_does_not_hide_the_others() -> None:
+    found = events.messages(json.dumps([raw(None, event_id="a"), raw(GOOD, event_id="b"), raw({}, name="somebody-elses"), "junk"]))
+    assert [message.id for message in found] == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]"])
+def test_an_empty_list_is_no_error(text: str) -> None:
+    assert events.messages(text) == ()
+
+
+@pytest.mark.parametrize("text", ["{}", "3", "[", "no"])
+def test_what_consul_never_writes_is_named(text: str) -> None:
+    with pytest.raises(EventError, match="consul watch"):
+        events.messages(text)
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.text() | st.integers(), lambda c: st.lists(c) | st.dictionaries(st.text(), c), max_leaves=8)
+)
+def test_no_payload_raises_anything_but_an_event_error(payload: object) -> None:
+    try:
+        events.parse(Message("e", "deploy", json.dumps(payload)))
+    except EventError:
+        pass
+
+
+def test_unknown_nodes_are_named_with_the_known_ones() -> None:
+    with pytest.raises(EventError, match="slave node2 is not a node of this cluster; known: node1, node3"):
+        events.check_nodes(parse(GOOD), {"node1", "node3"})
+
+
+def test_secrets_are_hidden() -> None:
+    assert "secret" not in events.hide_secret("https://user:secret@host/x")
+    with pytest.raises(EventError) as caught:
+        events.check_repo("ftp://user:secret@host/x")
+    assert "secret" not in str(caught.value)

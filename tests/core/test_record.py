@@ -1,0 +1,50 @@
+import pytest
+from builders import event, operation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handler.core import record
+from handler.core.model import AppSpec, Placement, Role
+
+
+def test_operations_and_intents_survive_the_way_through_consul() -> None:
+    op = operation(("a", "b"), ("b", "c"))
+    assert record.read_operation(record.operation(op)) == op
+    assert record.read_intent(record.intent(event("a", "b", update=True), ["x"])) == (event("a", "b", update=True), ["x"])
+
+
+@given(st.text())
+def test_whatever_a_person_writes_is_read_without_an_error(text: str) -> None:
+    assert isinstance(record.loads(text), dict)
+    record.read_intent(text)
+    record.placement(record.loads(text))
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{broken", '{"id": 3}', '{"kind": "dance"}'])
+def test_a_broken_intent_is_no_event(text: str) -> None:
+    assert record.read_intent(text)[0] is None
+
+
+def test_the_record_has_the_seed_s_keys() -> None:
+    seed = {
+        "haproxy",
+        "caddyfile",
+        "repo_url",
+        "branch",
+        "deploy_date",
+        "deploy_id",
+        "previous_deploy_id",
+        "domains",
+        "urls",
+        "ip",
+        "master",
+        "slave",
+        "ct",
+        "volumes",
+    }
+    assert seed <= record.app_record(operation(), AppSpec(()), "c0ffee", "today").keys()
+
+
+def test_roles() -> None:
+    place = Placement("a", "b")
+    assert [place.role(node) for node in ("a", "b", "c", "")] == [Role.MASTER, Role.SLAVE, Role.NOTHING, Role.NOTHING]
