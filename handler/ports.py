@@ -227,8 +227,8 @@ class Proxies(Protocol):
     def holds(self, app: str) -> bool:
         """Whether this node's HAProxy holds the app's requests right now."""
 
-    def busy(self, app: str) -> int:
-        """Requests of the app in flight at this node's Caddy; 0 when unknown."""
+    def busy(self, upstreams: Sequence[tuple[str, int]]) -> int:
+        """Requests in flight from this node's Caddy to these (container, port); 0 when unknown."""
 
 
 class Probe(Protocol):

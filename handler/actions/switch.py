@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from handler import errors
 from handler.context import ABORTED, Context
@@ -82,14 +83,15 @@ def hold_requests(ctx: Context, step: s.HoldRequests) -> None:  # noqa: ARG001
         return
     if not _until(ctx, limits.HELD, lambda: proxies.holds(ctx.app)):
         log.warning("%s: the proxies of this node do not hold it; some requests may fail", ctx.app)
-    if not _until(ctx, limits.DRAIN, lambda: not proxies.busy(ctx.app)):
-        log.warning("%s: %d requests were still in flight after %.0f s", ctx.app, proxies.busy(ctx.app), limits.DRAIN)
+    upstreams = ctx.spec(ctx.op.previous_deploy_id).upstreams
+    if not _until(ctx, limits.DRAIN, lambda: not proxies.busy(upstreams)):
+        log.warning("%s: %d requests were still in flight after %.0f s", ctx.app, proxies.busy(upstreams), limits.DRAIN)
 
 
-def _until(ctx: Context, seconds: float, condition: object) -> bool:
+def _until(ctx: Context, seconds: float, condition: Callable[[], bool]) -> bool:
     clock = ctx.ports.clock
     deadline = clock.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if clock.monotonic() > deadline:
             return False
         clock.sleep(0.01)

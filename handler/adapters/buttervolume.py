@@ -15,7 +15,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from urllib.parse import quote
 
 from handler.adapters.docker import Docker
 from handler.adapters.process import run
+from handler.adapters.unix import UnixConnection
 from handler.errors import CommandFailed, Permanent, Temporary
 from handler.ports import Guard
 
@@ -35,17 +35,6 @@ _SUBVOLUME = 256
 _QUICK = 30.0
 _SEND = 6 * 3600.0
 _BTRFS = 120.0
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class Buttervolume:
@@ -129,7 +118,7 @@ class Buttervolume:
         return self._snapshots / f"{_checked(_SNAPSHOT, snapshot)}@{_checked(_HOST, host)}"
 
     def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None, seconds: float = _QUICK) -> dict[str, Any]:
-        connection = _UnixConnection(self._find_socket(), seconds)
+        connection = UnixConnection(self._find_socket(), seconds)
         try:
             connection.request(verb, quote(path), json.dumps(body) if body is not None else None)
             answer = connection.getresponse()

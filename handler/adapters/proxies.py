@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from handler.adapters.process import run
+from handler.adapters.unix import UnixConnection
 from handler.errors import BadInput, CommandFailed
 from handler.proxies import caddy, maps
 from handler.proxies.paths import Paths
 
 _CHECK = 60.0
+_ASK = 2.0
 _RENDER = 10.0
 """Seconds for consul-template to render a new record."""
 
@@ -58,9 +61,18 @@ class NodeProxies:
             return app in json.loads(self._paths.applied.read_text()).get("hold", [])
         return False
 
-    def busy(self, app: str) -> int:
-        del app  # neither proxy counts requests of one app; stopping gives them the containers' own time
-        return 0
+    def busy(self, upstreams: Sequence[tuple[str, int]]) -> int:
+        """By Caddy's admin API: https://caddyserver.com/docs/api#get-reverse-proxyupstreams."""
+        wanted = {f"{name}:{port}" for name, port in upstreams}
+        connection = UnixConnection(str(self._paths.run / "caddy" / "admin.sock"), _ASK)
+        try:
+            connection.request("GET", "/reverse_proxy/upstreams")
+            found = json.loads(connection.getresponse().read())
+        except (OSError, ValueError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
+        return sum(int(item.get("num_requests", 0)) for item in found or () if item.get("address") in wanted)
 
 
 def _reason(tail: str) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Seen:
     def longest(self) -> float:
         """The longest time without a new answer, in seconds: the downtime as a visitor sees it."""
         done = sorted(when + took for when, took, status, _ in self.answers if 200 <= status < 400)
-        return max((b - a for a, b in zip(done, done[1:], strict=False)), default=0.0)
+        return max((b - a for a, b in pairwise(done)), default=0.0)
 
 
 @contextmanager
