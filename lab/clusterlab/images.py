@@ -50,7 +50,7 @@ def _build_service(image: str, context: Path, dockerfile: Path) -> None:
     staged.mkdir(parents=True)
     for name in ("setup.py", "pyproject.toml"):
         shutil.copy2(PROJECT / name, staged)
-    for name in ("handler", "haproxy"):
+    for name in ("handler", "haproxy", "templates"):
         shutil.copytree(PROJECT / name, staged / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(venv.wheels("handler", _requirements()), staged / "wheels")
     _docker_build(image, staged, staged / "handler/Dockerfile")
