@@ -1,6 +1,6 @@
 # `make` lists what there is.
 PYTHON = $(shell lab/lab venv)
-VENV_READY = $(HOME)/.cache/cluster-lab/venv/ready-$(shell cat setup.py pyproject.toml | md5sum | cut -c1-8)
+VENV_READY = $(HOME)/.cache/cluster-lab/venv/ready-$(shell (pwd; cat setup.py pyproject.toml) | md5sum | cut -c1-8)
 
 .PHONY: help demo dev test test-quick check bench clean venv prepare
 

@@ -1,0 +1,73 @@
+import os
+
+import pytest
+
+from handler.adapters.files import DeployDirectories, FileJournal
+from handler.errors import CommandFailed, Permanent
+
+
+@pytest.fixture
+def deploys(tmp_path) -> DeployDirectories:
+    made = DeployDirectories(tmp_path / "deploy", tmp_path / "own")
+    os.makedirs(made.path("a_main.1", "d1"))
+    return made
+
+
+def test_files_stay_in_their_directory(deploys: DeployDirectories, tmp_path) -> None:
+    (tmp_path / "secret").write_text("s")
+    deploys.write("a_main.1", "d1", "f", "text")
+    assert deploys.read("a_main.1", "d1", "f") == "text"
+    assert deploys.read("a_main.1", "d1", "none") is None
+    os.symlink(tmp_path / "secret", tmp_path / "deploy" / "a_main.1-d1" / "link")
+    with pytest.raises(Permanent, match="points out"):
+        deploys.read("a_main.1", "d1", "link")
+
+
+@pytest.mark.parametrize("name", ["../x", "-x", "a/b", "", ".."])
+def test_names_that_leave_the_folder_are_refused(deploys: DeployDirectories, name: str) -> None:
+    with pytest.raises(Permanent):
+        deploys.path(name, "d")
+    with pytest.raises(Permanent):
+        deploys.own(name, "d")
+
+
+def test_tokens(deploys: DeployDirectories) -> None:
+    assert deploys.owned("a_main.1") is None
+    deploys.own("a_main.1", "d1")
+    assert deploys.owned("a_main.1") == "d1"
+    deploys.disown("a_main.1")
+    deploys.disown("a_main.1")
+    assert deploys.owned("a_main.1") is None
+
+
+def test_deploys_are_listed_and_removed(deploys: DeployDirectories) -> None:
+    os.makedirs(deploys.path("a_main.1", "d0"))
+    assert deploys.list("a_main.1") == ("d0", "d1")
+    deploys.remove("a_main.1", "d0")
+    deploys.remove("a_main.1", "d0")
+    assert deploys.list("a_main.1") == ("d1",)
+
+
+def test_scripts_run_in_their_directory_and_fail_with_their_words(deploys: DeployDirectories) -> None:
+    script = os.path.join(deploys.path("a_main.1", "d1"), "update.sh")
+    with open(script, "w") as file:
+        file.write("#!/bin/sh\npwd > where; echo broken >&2; exit 3\n")
+    with pytest.raises(Permanent, match="not executable"):
+        deploys.run("a_main.1", "d1", "update.sh", 5, lambda: None)
+    os.chmod(script, 0o755)
+    with pytest.raises(CommandFailed, match="broken"):
+        deploys.run("a_main.1", "d1", "update.sh", 5, lambda: None)
+    assert deploys.read("a_main.1", "d1", "where").strip().endswith("a_main.1-d1")
+
+
+def test_a_torn_line_of_the_journal_does_not_count(tmp_path) -> None:
+    journal = FileJournal(tmp_path)
+    assert journal.done("a", "e1") == frozenset()
+    journal.mark("a", "e1", "before done stop")
+    journal.mark("a", "e2", "x")
+    with (tmp_path / "a" / "e1").open("a") as file:
+        file.write("before done sta")
+    assert journal.done("a", "e1") == {"before done stop"}
+    journal.forget("a", ["e2"])
+    assert journal.done("a", "e1") == frozenset()
+    assert journal.done("a", "e2") == {"x"}

@@ -1,0 +1,159 @@
+"""Bringing rendered files into the proxies, with the real Caddy and HAProxy."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from clusterlab.run import CACHE, wait_until
+from handler.core import sections
+from handler.proxies import caddy, maps
+from handler.proxies.paths import Paths, talk
+
+os.environ["PATH"] += os.pathsep + str(CACHE / "bin") + os.pathsep + "/usr/sbin"
+
+HEADER = "{\n\tadmin off\n\tskip_install_trust\n}\n"
+GOOD = "http://good.example.com {\n\trespond good\n}\n"
+BAD = "http://bad.example.com {\n\tno_such_directive\n}\n"
+
+
+@pytest.fixture
+def paths(tmp_path, monkeypatch) -> Paths:
+    made = Paths(tmp_path / "proxy", tmp_path / "run")
+    made.staging.mkdir(parents=True)
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", "http://127.0.0.1:1")  # nobody there: quarantine must not need Consul
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    return made
+
+
+def stage(paths: Paths, **parts: str) -> None:
+    words = {app: "broken" if not text else "" for app, text in parts.items()}
+    (paths.staging / "Caddyfile").write_text(sections.join(sections.Sections(HEADER.strip(), parts, words)))
+
+
+def live(paths: Paths) -> sections.Sections:
+    return sections.split((paths.caddy / "Caddyfile").read_text())
+
+
+@pytest.mark.component
+class TestCaddyfile:
+    @pytest.fixture(autouse=True)
+    def program(self) -> None:
+        if not shutil.which("caddy"):
+            pytest.skip("caddy is not on this machine; `make prepare` builds it")
+
+    def test_a_bad_app_is_left_out_alone(self, paths: Paths) -> None:
+        stage(paths, good=GOOD, bad=BAD)
+        caddy.apply(paths)
+        assert list(live(paths).parts) == ["good"]
+        assert "no_such_directive" in json.loads((paths.state / "quarantine-caddyfile.json").read_text())["bad"]
+
+    def test_the_last_good_version_of_a_bad_app_stays_and_others_are_updated(self, paths: Paths) -> None:
+        stage(paths, good=GOOD, bad=BAD.replace("no_such_directive", "respond fine"))
+        caddy.apply(paths)
+        stage(paths, good=GOOD.replace("respond good", "respond better"), bad=BAD)
+        caddy.apply(paths)
+        assert "respond fine" in live(paths).parts["bad"]
+        assert "respond better" in live(paths).parts["good"]
+
+    def test_a_repair_lifts_the_quarantine(self, paths: Paths) -> None:
+        stage(paths, good=GOOD, bad=BAD)
+        caddy.apply(paths)
+        stage(paths, good=GOOD, bad=BAD.replace("no_such_directive", "respond fine"))
+        caddy.apply(paths)
+        assert json.loads((paths.state / "quarantine-caddyfile.json").read_text()) == {}
+        assert set(live(paths).parts) == {"good", "bad"}
+
+    def test_two_apps_with_the_same_site_do_not_take_each_other_down(self, paths: Paths) -> None:
+        stage(paths, first=GOOD, second=GOOD)
+        caddy.apply(paths)
+        assert list(live(paths).parts) == ["first"]
+
+    def test_a_record_that_is_no_json_keeps_its_routes(self, paths: Paths) -> None:
+        stage(paths, app=GOOD)
+        caddy.apply(paths)
+        stage(paths, app="")
+        caddy.apply(paths)
+        assert "respond good" in live(paths).parts["app"]
+
+    def test_an_override_counts_until_it_is_settled(self, paths: Paths) -> None:
+        stage(paths, app=GOOD)
+        caddy.override(paths, "app", GOOD.replace("respond good", "respond trial"))
+        assert "respond trial" in live(paths).parts["app"]
+        caddy.apply(paths)
+        assert "respond trial" in live(paths).parts["app"]
+        caddy.settle(paths, "app", 0)
+        assert "respond good" in live(paths).parts["app"]
+
+
+def stage_maps(paths: Paths, domains: str, hold: str = "") -> None:
+    (paths.staging / "domains.map").write_text(domains)
+    (paths.staging / "hold.map").write_text(hold)
+
+
+def held(paths: Paths) -> list[str]:
+    return sorted(json.loads(paths.applied.read_text())["hold"])
+
+
+def test_a_hold_that_is_gone_stays_until_the_record_has_changed(paths: Paths) -> None:
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\na.example.com hold\n")
+    maps.apply(paths)
+    assert held(paths) == ["a"]
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    assert held(paths) == ["a"], "the route is still the old one"
+    assert "a.example.com hold" in (paths.haproxy / "hold.map").read_text()
+    stage_maps(paths, "# app: a e2\na.example.com node2\n")
+    maps.apply(paths)
+    assert held(paths) == []
+    assert (paths.haproxy / "hold.map").read_text().strip() == ""
+
+
+def test_a_hold_does_not_outlive_its_key_for_long(paths: Paths, monkeypatch) -> None:
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\na.example.com hold\n")
+    maps.apply(paths)
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    later = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    maps.apply(paths)
+    assert held(paths) == []
+
+
+def test_an_emptied_kv_does_not_empty_the_routes(paths: Paths) -> None:
+    stage_maps(paths, "# app: a e1\na.example.com node1\n# app: b e1\nb.example.com node2\n")
+    maps.apply(paths)
+    stage_maps(paths, "")
+    maps.apply(paths)
+    assert "b.example.com node2" in (paths.haproxy / "domains.map").read_text()
+
+
+@pytest.mark.component
+def test_a_real_haproxy_takes_the_change_without_a_reload(paths: Paths) -> None:
+    program = shutil.which("haproxy")
+    if not program:
+        pytest.skip("haproxy is not on this machine; `make prepare` installs it")
+    (paths.run / "haproxy").mkdir(parents=True)
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    socket, map_file = paths.run / "haproxy" / "admin.sock", paths.haproxy / "domains.map"
+    config = paths.run / "haproxy.cfg"
+    config.write_text(
+        f"global\n stats socket {socket} level admin\ndefaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 5s\n"
+        f"frontend f\n bind unix@{paths.run}/f.sock\n http-request set-var(txn.n) hdr(host),map({map_file},none)\n"
+    )
+    server = subprocess.Popen([program, "-W", "-db", "-f", str(config)], stderr=subprocess.DEVNULL)
+    try:
+        wait_until("haproxy", socket.exists, 10)
+        before = talk(socket, "show info").split("Pid: ")[1].split()[0]
+        stage_maps(paths, "# app: a e2\na.example.com node2\n# app: b e1\nb.example.com node1\n")
+        maps.apply(paths)
+        shown = {line.split()[1]: line.split()[2] for line in talk(socket, f"show map {map_file}").splitlines()}
+        assert shown == {"a.example.com": "node2", "b.example.com": "node1"}
+        assert talk(socket, "show info").split("Pid: ")[1].split()[0] == before
+    finally:
+        server.terminate()
+        server.wait(10)
