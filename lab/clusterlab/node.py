@@ -54,8 +54,9 @@ class Node:
         return f"{SUBNET}.{10 + self.number}"
 
     def inside(self, argv: Sequence[str], *, check: bool = True, timeout: float = 300, **options: object) -> CompletedProcess[str]:
-        """Run a program on the node."""
-        return run(["docker", "exec", self.container, *argv], check=check, timeout=timeout, **options)
+        """Run a program on the node; with ``input``, that is its stdin."""
+        interactive = ["-i"] if "input" in options else []
+        return run(["docker", "exec", *interactive, self.container, *argv], check=check, timeout=timeout, **options)
 
     def docker_answers(self) -> bool:
         """Whether the node's own Docker daemon can be used."""
