@@ -21,8 +21,8 @@ setup(
     install_requires=[
         "py-consul>=1.8",
         "docker>=7.1",
-        "PyYAML>=6.0",
-        "Jinja2>=3.1",
+        "PyYAML>=6.0.1",
+        "Jinja2>=3.1.2",
         "sh>=2.0",
         "GitPython>=3.1.40",
     ],

@@ -104,6 +104,8 @@ def _settle(ctx: Context, plan: Plan, why: str | None) -> str:
     Waits without end while Consul gives no answer: an outcome that cannot be learned may be a commit.
     """
     clock = ctx.ports.clock
+    if why is not None and ctx.outcome_or_none() == COMMITTED:
+        return COMMITTED  # what runs is what shall run
     ctx.failed = why is not None
     for step in _applicable(ctx, plan.undo) if why is not None else ():
         while not _attempt(ctx, step):

@@ -31,13 +31,12 @@ def announce(ports: Ports, here: Settings) -> None:
         ports.store.put(names.node_key(here.node), record.dumps({**known, **value}))
 
 
-def resume_app(ports: Ports, drivers: tuple[str, ...], app: str) -> None:
-    """After a start of the node: run the app if this node is its master, and only then; else nothing of it may run here.
+def resume_app(ports: Ports, app: str) -> None:
+    """Run the app if this node is its master, and only then; else nothing of it may run here. At a start, and from time to time.
 
     While an operation of the app is open, its own rules decide, not these. Raises ``StoreUnavailable`` when Consul cannot say who
     the master is: then nothing is started and nothing is stopped.
     """
-    del drivers
     if _operation_open(ports, app):
         return
     entry = ports.store.get(names.record_key(app))

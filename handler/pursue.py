@@ -132,8 +132,11 @@ def _await_begin(ports: Ports, event: Event) -> None:
             deadline = clock.monotonic() + limits.BEGIN
         if _begun_elsewhere(ports, app):
             return
+        who = leader(ports, event)
+        if not who and not (lock and lock.session):
+            end_early(ports, event, f"{app} is not deployed: nothing to {event.kind}")
+            return
         if clock.monotonic() > deadline:
-            who = leader(ports, event) or "nobody"
             end_early(ports, event, f"{who} did not begin within {limits.BEGIN:.0f} s: is its worker running?")
             return
         index = store.wait(prefix, index, 5.0)

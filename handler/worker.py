@@ -92,6 +92,7 @@ class Worker:
             try:
                 with app_lock(self.here, app):
                     pursue(self.ports, self.here.drivers, app)
+                    resume_app(self.ports, app)
             except errors.ClusterError as error:
                 log.warning("%s: %s; tried again later", app, error)
             except Exception:
@@ -190,7 +191,7 @@ def resume_all(here: Settings, ports: Ports) -> None:
     apps = {entry.key.removeprefix("app/") for entry in ports.store.tree("app/")}
     for app in sorted(apps | set(here_known(here))):
         with app_lock(here, app):
-            resume_app(ports, here.drivers, app)
+            resume_app(ports, app)
 
 
 def here_known(here: Settings) -> list[str]:

@@ -83,9 +83,18 @@ def hold_requests(ctx: Context, step: s.HoldRequests) -> None:  # noqa: ARG001
         return
     if not _until(ctx, limits.HELD, lambda: proxies.holds(ctx.app)):
         log.warning("%s: the proxies of this node do not hold it; some requests may fail", ctx.app)
-    upstreams = ctx.spec(ctx.op.previous_deploy_id).upstreams
+    upstreams = _old_upstreams(ctx)
     if not _until(ctx, limits.DRAIN, lambda: not proxies.busy(upstreams)):
         log.warning("%s: %d requests were still in flight after %.0f s", ctx.app, proxies.busy(upstreams), limits.DRAIN)
+
+
+def _old_upstreams(ctx: Context) -> tuple[tuple[str, int], ...]:
+    """Where requests of the running version go; nothing when its code cannot be read any more, which must not keep it in place."""
+    try:
+        return ctx.spec(ctx.op.previous_deploy_id).upstreams
+    except errors.Permanent as error:
+        log.warning("%s: requests in flight cannot be counted: %s", ctx.app, error)
+        return ()
 
 
 def _until(ctx: Context, seconds: float, condition: Callable[[], bool]) -> bool:

@@ -1,0 +1,77 @@
+"""Crashes in the middle, and power loss: the app is served by one node, with its data, and every operation has its outcome."""
+
+import pytest
+import state
+from conftest import App, Lab, eventually
+
+from clusterlab import apps, cluster
+from clusterlab.run import wait_until
+from handler.core import names
+
+pytestmark = pytest.mark.lab
+
+
+def settled(lab: Lab, app: App) -> None:
+    """One copy runs, where the record says; nothing is held; the data is there."""
+    record = app.record()
+    master, slave = record["master"], record["slave"]
+    peer = lab.node(slave).address if slave else ""
+    eventually("master", lambda: state.complaint(lab.node(master), app, "master", peer), 150)
+    for node in cluster.running():
+        if node.name != master:
+            eventually("one copy", lambda node=node: state.observed(node, app)["containers"])
+    eventually("no hold", lambda: apps.kv(cluster.running()[0], names.hold_key(app.app)))
+    eventually("served", lambda: app.ask("node3")[0] != 200)
+    assert app.read("node3") == app.lines
+
+
+@pytest.mark.parametrize("victim", ["node1", "node2"], ids=["source", "target"])
+@pytest.mark.parametrize("part", ["plan", "prepared", "released"])
+def test_a_worker_killed_in_the_middle_of_a_move(lab: Lab, victim: str, part: str) -> None:
+    app = lab.app("killed")
+    assert app.deploy("node1", "node2")["outcome"] == "committed"
+    app.write("precious")
+    eventually("slave ready", lambda: state.complaint(lab.node("node2"), app, "slave"))
+    app.send(master="node2", slave="node1")
+    key = names.op_key(app.app, app.event, part)
+    wait_until(part, lambda: apps.kv(lab.node("node3"), key), 60, 0.01)
+    lab.node(victim).inside(["pkill", "-9", "-f", "handler work"])
+    assert app.outcome(180)["outcome"] in ("committed", "aborted")
+    settled(lab, app)
+    assert app.deploy("node2", "node1")["outcome"] == "committed"
+    settled(lab, app)
+
+
+def test_a_master_that_lost_power_serves_again_when_it_is_back(lab: Lab) -> None:
+    app = lab.app("power")
+    assert app.deploy("node1", "node2")["outcome"] == "committed"
+    app.write("precious")
+    cluster.kill(lab.node("node1"))
+    cluster.start(lab.node("node1"))
+    eventually("served again", lambda: app.ask("node3")[0] != 200, 120)
+    settled(lab, app)
+
+
+def test_a_slave_that_is_down_does_not_fail_a_deploy(lab: Lab) -> None:
+    app = lab.app("lonely")
+    assert app.deploy("node1", "node2")["outcome"] == "committed"
+    app.write("precious")
+    cluster.kill(lab.node("node2"))
+    try:
+        wait_until("node2 is seen as gone", lambda: "node2" in gone(lab), 60)
+        app.send(master="node1", slave="node2")
+        assert app.outcome()["outcome"] == "committed"
+        assert app.read("node3") == ["precious"]
+        eventually("history", lambda: app.history().get("copy", True) is not False)
+    finally:
+        cluster.start(lab.node("node2"))
+    wait_until("node2 is back", lambda: "node2" not in gone(lab), 90)
+
+
+def gone(lab: Lab) -> list[str]:
+    listed = (
+        lab.node("node1")
+        .inside(["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "consul", "consul", "members"])
+        .stdout
+    )
+    return [line.split()[0] for line in listed.splitlines()[1:] if line.split()[2] != "alive"]

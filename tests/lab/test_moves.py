@@ -1,0 +1,66 @@
+"""What users see of a move, and what a node that missed the message does."""
+
+import json
+
+import pytest
+import state
+from conftest import Lab, eventually
+
+from clusterlab import cluster
+from clusterlab.visitor import asking
+
+pytestmark = pytest.mark.lab
+
+
+def compose(lab: Lab, node: str, *argv: str) -> str:
+    return lab.node(node).inside(["docker", "compose", "--project-directory", "/cluster", *argv]).stdout
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_nobody_sees_an_error_while_an_app_is_moved_back_and_redeployed(lab: Lab, tls: bool) -> None:
+    app = lab.app("smooth")
+    assert app.deploy("node1", "node2")["outcome"] == "committed"
+    for place in (("node2", "node1"), ("node1", "node2"), ("node1", "node2")):
+        with asking(lab.node("node3").address, app.domain, at_once=4, tls=tls) as seen:
+            assert app.deploy(*place)["outcome"] == "committed"
+        assert len(seen.answers) > 20
+        assert seen.failed == []
+
+
+def test_a_node_that_missed_the_message_learns_from_the_intent(lab: Lab) -> None:
+    app = lab.app("missed")
+    compose(lab, "node2", "stop", "events")
+    try:
+        assert app.deploy("node2", "node1")["outcome"] == "committed"
+    finally:
+        compose(lab, "node2", "start", "events")
+    eventually("roles", lambda: state.complaint(lab.node("node2"), app, "master", lab.node("node1").address))
+
+
+def test_two_messages_at_once_from_two_nodes_end_with_the_app_in_one_place(lab: Lab) -> None:
+    app = lab.app("cross")
+    assert app.deploy("node1")["outcome"] == "committed"
+    app.write("kept")
+    events = [app.send(source=source, master=master, slave="node1") for source, master in (("node2", "node2"), ("node3", "node3"))]
+    for event in events:
+        app.event = event
+        app.outcome()
+    master = app.record()["master"]
+    assert master in ("node2", "node3")
+    eventually("roles", lambda: state.complaint(lab.node(master), app, "master", lab.node("node1").address))
+    running = [node.name for node in lab.nodes if state.observed(node, app)["containers"]]
+    assert running == [master]
+    assert app.read("node1") == ["kept"]
+
+
+def test_a_hand_set_maintenance_shows_the_page_until_it_is_removed(lab: Lab) -> None:
+    app = lab.app("page")
+    assert app.deploy("node1")["outcome"] == "committed"
+    kv = ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "consul", "consul", "kv"]
+    lab.node("node2").inside([*kv, "put", f"maintenance/{app.app}", json.dumps({"mode": "page"})])
+    for node in cluster.running():
+        eventually("page", lambda node=node: app.ask(node.name)[0] != 503, 10)
+    assert "Back in a moment" in app.ask("node3")[1]
+    lab.node("node2").inside([*kv, "delete", f"maintenance/{app.app}"])
+    for node in cluster.running():
+        eventually("app", lambda node=node: app.ask(node.name)[0] != 200, 10)
