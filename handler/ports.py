@@ -221,6 +221,9 @@ class Proxies(Protocol):
     def settle(self, app: str, *, committed: bool) -> None:
         """End :meth:`prepare`: what is rendered from the record counts again; fine when there was none."""
 
+    def hold(self, app: str) -> None:
+        """Hold the app's requests on this node at once, without waiting for what Consul's templates will say anyway."""
+
     def tick(self) -> None:
         """Do what is due by time; called every few seconds."""
 

@@ -14,6 +14,7 @@ from handler.adapters.process import run
 from handler.adapters.unix import UnixConnection
 from handler.errors import BadInput, CommandFailed
 from handler.proxies import caddy, maps
+from handler.proxies import haproxy as haproxy_part
 from handler.proxies.paths import Paths
 
 _CHECK = 60.0
@@ -31,10 +32,11 @@ class NodeProxies:
         self._paths = paths
 
     def check(self, app: str, caddyfile: str, haproxy: Mapping[str, Any]) -> None:
-        del haproxy  # not rendered yet, see the known limits in README
-        if not caddyfile:
-            return
         with tempfile.TemporaryDirectory() as folder:
+            if haproxy and (why := haproxy_part.check_part(Path(folder), app, haproxy)):
+                raise BadInput(f"HAProxy refuses the HAPROXY of {app}: {why}")
+            if not caddyfile:
+                return
             candidate = Path(folder) / "Caddyfile"
             candidate.write_text(_GLOBAL + caddyfile)
             try:
@@ -51,6 +53,10 @@ class NodeProxies:
 
     def settle(self, app: str, *, committed: bool) -> None:
         caddy.settle(self._paths, app, seconds=_RENDER if committed else 0.0)
+
+    def hold(self, app: str) -> None:
+        with self._paths.locked():
+            maps.hold_now(self._paths, app)
 
     def tick(self) -> None:
         with self._paths.locked():

@@ -26,6 +26,8 @@ OVERRIDE = "cluster.override.yml"
 NETWORK = "cluster_default"
 _VOLUME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
 _PORT = r":(\d{1,5})\b"
+TAKEN = frozenset({22, 80, 443, 1080, 1081, 1122, 1443, 1444, *range(8300, 8303), 8500, 8600})
+"""Ports that nodes need themselves."""
 
 
 class ComposeError(ValueError):
@@ -52,6 +54,8 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
     )
     for service in services:
         _check_network(service)
+    if taken := sorted(TAKEN & set(haproxy.ports(merged))):
+        raise ComposeError(f"HAPROXY binds port {taken[0]}, which the nodes need themselves: choose another")
     text = "\n".join(site.caddyfile.rstrip() + "\n" for _, site in sites)
     domains = tuple(dict.fromkeys(domain for _, site in sites for domain in site.domains))
     urls = tuple(dict.fromkeys(url for _, site in sites for url in site.urls))
@@ -146,6 +150,7 @@ def _claims(app: str, domains: Iterable[str], merged: dict[str, Any]) -> tuple[s
     claimed = {f"project/{names.project_name(app)}": None}
     claimed |= dict.fromkeys(f"domain/{domain}" for domain in (*domains, *haproxy.domains(merged)))
     claimed |= dict.fromkeys(f"frontend/{name}" for name in haproxy.frontends(merged))
+    claimed |= dict.fromkeys(f"port/{port}" for port in haproxy.ports(merged))
     return tuple(sorted(claimed))
 
 

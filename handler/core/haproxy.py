@@ -1,4 +1,4 @@
-"""``HAPROXY`` of an app: parsed, validated, merged. Pure. The format is the seed's, JSON or YAML.
+"""``HAPROXY`` of an app: parsed, validated, merged; rendering is in :mod:`handler.core.haproxy_render`. Pure. JSON or YAML.
 
 What is written here ends in ``haproxy.cfg`` of every node: each value is checked to be one line of harmless words.
 """
@@ -36,6 +36,11 @@ def parse(text: str) -> dict[str, Any]:
         raise HaproxyError(f"HAPROXY is neither JSON nor YAML: {error}") from error
     if not isinstance(value, dict) or not value:
         raise HaproxyError("HAPROXY must be an object of frontends")
+    return check(value)
+
+
+def check(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The value with defaults filled in; also for what people edited in Consul, where ``ct`` and ``port`` decide where requests go."""
     return {_name(str(name), "frontend"): _entry(str(name), entry) for name, entry in value.items()}
 
 
@@ -73,7 +78,8 @@ def _backend(name: str, value: object) -> dict[str, Any]:
         "name": _name(str(value.get("name", "")), f"{name}: backend"),
         "use_backend_option": _line(name, "use_backend_option", value.get("use_backend_option", "")),
         "port": _port(name, "port", value.get("port")),
-        "peer_port": _port(name, "peer_port", value.get("peer_port")),
+        "peer_port": _port(name, "peer_port", value.get("peer_port", value.get("port"))),
+        "ct": _name(str(value.get("ct") or "none"), f"{name}: ct"),
         "server_option": _line(name, "server_option", value.get("server_option", "")),
         "options": _lines(name, "options", value.get("options")),
     }
@@ -137,6 +143,12 @@ def domains(merged: Mapping[str, Any]) -> tuple[str, ...]:
     """Host names that the app's backends in ``http-in`` and ``https-in`` ask for."""
     options = [backend["use_backend_option"] for name in HTTP for backend in merged.get(name, {}).get("backends", ())]
     return tuple(dict.fromkeys(host.lower() for option in options for host in _HOST.findall(option)))
+
+
+def ports(merged: Mapping[str, Any]) -> tuple[int, ...]:
+    """The ports that an app's own frontends listen on, on every node."""
+    binds = [bind for name, entry in merged.items() if name not in HTTP for bind in entry["frontend"]["bind"]]
+    return tuple(dict.fromkeys(int(bind.split()[0].rpartition(":")[2]) for bind in binds))
 
 
 def frontends(merged: Mapping[str, Any]) -> tuple[str, ...]:

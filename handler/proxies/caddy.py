@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from handler.core import sections
 from handler.core.sections import Sections
-from handler.proxies import quarantine
+from handler.proxies import isolate, quarantine
 from handler.proxies.paths import Paths, check, read, write
 
 log = logging.getLogger(__name__)
@@ -52,14 +51,9 @@ def apply(paths: Paths) -> None:
     if not staged.header:
         return
     bad = {app: "the record is not JSON" for app, word in staged.words.items() if word == sections.BROKEN}
-    wanted = sections.with_last_good(staged, live, bad)
-    why = _refused(paths, wanted)
-    if why:
-        bad |= _find_bad(paths, wanted)
-        wanted = sections.with_last_good(staged, live, bad)
-        why = _refused(paths, wanted)
-    if why:
-        log.error("proxies: Caddyfile is refused, going on with the last good one: %s", why)
+    wanted, bad = isolate.accepted(staged, live, bad, lambda candidate: _refused(paths, candidate))
+    if wanted is None:
+        log.error("proxies: Caddyfile is refused, going on with the last good one: %s", bad[""])
         return
     text = sections.join(wanted)
     if text != read(live_path):
@@ -74,21 +68,6 @@ def _refused(paths: Paths, wanted: Sections) -> str:
     words = check(["caddy", "validate", "--adapter", "caddyfile", "--config", str(candidate)])
     candidate.unlink(missing_ok=True)
     return words.strip().splitlines()[-1] if words else ""
-
-
-def _find_bad(paths: Paths, wanted: Sections) -> Mapping[str, str]:
-    """Which parts are refused: each alone first, then each on top of those that are fine (two may only clash with each other)."""
-    bad: dict[str, str] = {}
-    for app, part in wanted.parts.items():
-        if why := _refused(paths, Sections(wanted.header, {app: part})):
-            bad[app] = why
-    good: dict[str, str] = {}
-    for app in sorted(wanted.parts.keys() - bad.keys()):
-        if why := _refused(paths, Sections(wanted.header, {**good, app: wanted.parts[app]})):
-            bad[app] = why
-        else:
-            good[app] = wanted.parts[app]
-    return bad
 
 
 def _reload(paths: Paths, live_path: Path) -> None:

@@ -1,34 +1,124 @@
-"""``haproxy.cfg``: checked, swapped, reloaded without losing a connection. Changes with the nodes, not with moves of apps."""
+"""``haproxy.cfg``: checked, swapped, reloaded without losing a connection. Changes with the nodes and with ``HAPROXY`` values only.
+
+consul-template writes a header and, for each app or swarm service, a section with one line ``#@haproxy <JSON>``; the lines of the
+configuration are rendered here, by the same function that checks an app's part before it is deployed.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+from handler.core import haproxy, sections
+from handler.core.haproxy_render import SWARM, Place, rules
+from handler.core.haproxy_render import sections as rendered
+from handler.core.sections import Sections
+from handler.proxies import isolate, quarantine
 from handler.proxies.paths import Paths, check, read, talk, write
 
 log = logging.getLogger(__name__)
 
+_VALUE = "#@haproxy "
+_EMPTY = """global
+defaults
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+resolvers dns
+    nameserver dns 127.0.0.11:53
+frontend http-in
+    mode http
+    bind 127.0.0.1:80
+#@http-in
+frontend https-in
+    mode tcp
+    bind 127.0.0.1:443
+#@https-in
+"""
+"""What an app's part is checked on before it is deployed."""
+
 
 def apply(paths: Paths) -> None:
-    """Bring in the staged file if HAProxy accepts it."""
-    staged, live = paths.staging / "haproxy.cfg", paths.haproxy / "haproxy.cfg"
-    text = read(staged)
-    if not text or text == read(live):
+    """Bring in the staged file, without the parts that HAProxy refuses."""
+    live_path = paths.haproxy / "haproxy.cfg"
+    staged, live = sections.split(read(paths.staging / "haproxy.cfg")), sections.split(read(live_path))
+    if not staged.header:
         return
     for name in ("domains.map", "hold.map"):
         if not (paths.haproxy / name).exists():
             write(paths.haproxy / name, "")
-    why = check(["haproxy", "-c", "-f", str(staged)])
-    if why:
-        log.error("proxies: haproxy.cfg is refused, going on with the last good one: %s", why)
+    bad = {app: why for app, part in staged.parts.items() if (why := _broken(app, part))}
+    wanted, bad = isolate.accepted(staged, live, bad, lambda candidate: _refused(paths.staging, candidate))
+    if wanted is None:
+        log.error("proxies: haproxy.cfg is refused, going on with the last good one: %s", bad[""])
         return
-    write(live, text)
+    quarantine.report(paths, "haproxy", bad)
+    text, before = assembled(wanted), read(live_path)
+    if text != before:
+        write(live_path, text)
+        if not _reload(paths) and before:
+            write(live_path, before)
+
+
+def check_part(folder: Path, app: str, value: Mapping[str, Any]) -> str:
+    """What the real HAProxy says to one app's part alone; an empty string when it is content. Called while a deploy is prepared."""
+    part = _VALUE + json.dumps({"haproxy": dict(value), "master": "here", "here": True})
+    return _refused(folder, Sections(_EMPTY, {app: part}))
+
+
+def assembled(wanted: Sections) -> str:
+    """The file that HAProxy reads; each section keeps its value, so that it can be rendered again."""
+    added: dict[str, list[str]] = {name: [] for name in haproxy.HTTP}
+    parts = {}
+    for app, part in wanted.parts.items():
+        value, place = _parsed(app, part)
+        for name, lines in rules(value, place).items():
+            added[name] += lines
+        parts[app] = f"{_line(part)}\n{rendered(value, place)}".rstrip()
+    header = wanted.header
+    for name, lines in added.items():
+        header = header.replace(f"#@{name}\n", "".join(f"    {line}\n" for line in lines) + f"#@{name}\n")
+    return sections.join(Sections(header, parts, wanted.words))
+
+
+def _line(part: str) -> str:
+    return next((line for line in part.splitlines() if line.startswith(_VALUE)), _VALUE + "{}")
+
+
+def _parsed(app: str, part: str) -> tuple[dict[str, Any], Place]:
+    known = json.loads(_line(part).removeprefix(_VALUE))
+    place = Place(str(known.get("master", "")), str(known.get("ip", "")), bool(known.get("here")), swarm=app.startswith(SWARM))
+    return haproxy.check(known.get("haproxy") or {}), place
+
+
+def _broken(app: str, part: str) -> str:
+    try:
+        _parsed(app, part)
+    except (ValueError, TypeError, AttributeError) as error:
+        return str(error)
+    return ""
+
+
+def _refused(folder: Path, wanted: Sections) -> str:
+    candidate = folder / ".haproxy.candidate"
+    write(candidate, assembled(wanted))
+    words = check(["haproxy", "-c", "-f", str(candidate)])
+    candidate.unlink(missing_ok=True)
+    alerts = [line for line in words.splitlines() if "ALERT" in line]
+    return (alerts or words.splitlines() or [""])[0]
+
+
+def _reload(paths: Paths) -> bool:
     try:
         answer = talk(paths.run / "haproxy" / "master.sock", "reload", 30.0)
     except OSError:
         log.info("proxies: HAProxy does not run; it reads haproxy.cfg when it starts")
-        return
+        return True
     if "Success=1" in answer:
         log.info("proxies: haproxy.cfg reloaded")
-    else:
-        log.error("proxies: HAProxy did not reload, its old worker goes on: %s", answer)
+        return True
+    log.error("proxies: HAProxy did not reload, its old worker goes on: %s", answer)
+    return False

@@ -53,7 +53,8 @@ def holds(paths: Paths) -> None:
     records = sections.split(read(paths.haproxy / "domains.map")).words
     before = json.loads(read(paths.applied) or "{}").get("hold", {})
     now = time.time()
-    held = {app: before.get(app) or {"record": records.get(app)} for app, word in staged.words.items() if word == "hold"}
+    known_records = {app: before.get(app, {}).get("record", records.get(app)) for app in staged.words}
+    held = {app: {"record": known_records[app]} for app, word in staged.words.items() if word == "hold"}
     for app, known in before.items():
         gone = known.get("gone", now)
         if app not in staged.parts and app in records and records[app] == known["record"] and 0 <= now - gone < _LATE:
@@ -62,6 +63,18 @@ def holds(paths: Paths) -> None:
     words = {app: staged.words.get(app, "hold") for app in parts}
     _bring_in(paths, "hold.map", sections.join(sections.Sections("", parts, words)))
     write(paths.applied, json.dumps({"hold": held, "at": now}))
+
+
+def hold_now(paths: Paths, app: str) -> None:
+    """Hold one app before consul-template says so; it has a few seconds to say it, see :func:`holds`. Called by the worker."""
+    records = sections.split(read(paths.haproxy / "domains.map"))
+    live = sections.split(read(paths.haproxy / "hold.map"))
+    applied = json.loads(read(paths.applied) or "{}").get("hold", {})
+    names = sections.map_lines(records.parts.get(app, ""))
+    parts = {**live.parts, app: "\n".join(f"{name} hold" for name in names)}
+    _bring_in(paths, "hold.map", sections.join(sections.Sections("", parts, {**live.words, app: "hold"})))
+    applied[app] = {"record": records.words.get(app), "gone": time.time()}
+    write(paths.applied, json.dumps({"hold": applied, "at": time.time()}))
 
 
 def _bring_in(paths: Paths, name: str, text: str) -> None:

@@ -34,6 +34,8 @@ def test_a_bad_event_is_refused_with_its_reason(lab: Lab, name: str) -> None:
     found = wait_until("refusal", lambda: apps.kv(node, f"history/refused/{event}"), 30, 0.1)
     assert found["outcome"] == "refused"
     assert reason in found["why"]
+    logs = lab.node("node1").inside(["docker", "compose", "--project-directory", "/cluster", "logs", "--no-log-prefix", "worker"]).stdout
+    assert len([line for line in logs.splitlines() if event in line and reason in line]) == 1
 
 
 def test_a_bad_repository_ends_in_an_abort_and_the_next_event_is_handled(lab: Lab) -> None:

@@ -123,6 +123,20 @@ def test_a_hold_does_not_outlive_its_key_for_long(paths: Paths, monkeypatch) -> 
     assert held(paths) == []
 
 
+def test_a_hold_by_the_worker_counts_at_once_and_until_consul_knows_it(paths: Paths) -> None:
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    maps.hold_now(paths, "a")
+    assert held(paths) == ["a"]
+    maps.apply(paths)  # the templates do not know it yet
+    assert "a.example.com hold" in (paths.haproxy / "hold.map").read_text()
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\na.example.com hold\n")
+    maps.apply(paths)
+    stage_maps(paths, "# app: a e2\na.example.com node2\n")
+    maps.apply(paths)
+    assert held(paths) == []
+
+
 def test_an_emptied_kv_does_not_empty_the_routes(paths: Paths) -> None:
     stage_maps(paths, "# app: a e1\na.example.com node1\n# app: b e1\nb.example.com node2\n")
     maps.apply(paths)
