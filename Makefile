@@ -17,7 +17,7 @@ test: prepare venv  ## every tier: core, simulation, component, lab; installs wh
 	$(PYTHON) -m pytest tests
 
 test-quick: venv  ## the tiers that need only Python
-	$(PYTHON) -m pytest tests/core tests/simulation
+	$(PYTHON) -m pytest tests/core
 
 check: venv  ## style, types, import directions
 	$(PYTHON) -m ruff check .

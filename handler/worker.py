@@ -27,6 +27,7 @@ from handler.adapters.git import Git
 from handler.adapters.lease import ConsulLeases
 from handler.adapters.probe import TcpProbe
 from handler.adapters.proxies import NodeProxies
+from handler.adapters.published import PublishedPorts
 from handler.core import names
 from handler.intake import intake
 from handler.node import announce, resume_app
@@ -36,6 +37,9 @@ from handler.pursue import pursue
 from handler.settings import Settings
 
 log = logging.getLogger(__name__)
+
+PROJECT = "cluster"
+"""The compose project of the node's own services."""
 
 LOOK = 5.0
 """Seconds after which the worker looks by itself, when nobody has woken it."""
@@ -48,6 +52,7 @@ def wire(here: Settings) -> Ports:
     """The real ports of this node."""
     agent = Consul(here.consul, os.environ.get("CONSUL_HTTP_TOKEN") or None)
     docker = Docker(here.docker)
+    published = PublishedPorts(lambda: docker.service_address(PROJECT, "haproxy"))
     return Ports(
         store=ConsulStore(agent),
         leases=ConsulLeases(agent, here.node),
@@ -57,7 +62,7 @@ def wire(here: Settings) -> Ports:
         compose=DockerCompose(docker),
         volumes=Buttervolume(docker, here.driver, here.volumes_dir, lambda: docker.plugin_socket(here.driver)),
         deploys=DeployDirectories(here.deploy_dir, here.run_dir / "own"),
-        proxies=NodeProxies(Paths(here.state_dir / "proxy", here.run_dir)),
+        proxies=NodeProxies(Paths(here.state_dir / "proxy", here.run_dir), published.sync),
         probe=TcpProbe(),
         journal=FileJournal(here.journal),
         clock=SystemClock(),

@@ -48,6 +48,13 @@ class Docker:
             found = [_container(c.attrs) for c in self._of(project) if c.labels.get(_ONEOFF) != "True"]
         return tuple(sorted(found, key=lambda container: container.name))
 
+    def service_address(self, project: str, service: str) -> str:
+        """The address of a running service on the cluster's network; Temporary when it has none now."""
+        for container in self.containers(project):
+            if container.service == service and container.address:
+                return container.address
+        raise Temporary(f"the service {service} of {project} does not run")
+
     def stop(self, project: str, seconds: int) -> None:
         """Stop all running containers of a project at the same time; a database gets its SIGTERM as soon as its clients do."""
         with self._asking("stop containers"):

@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ _GLOBAL = "{\n\tadmin off\n\tskip_install_trust\n}\n"
 
 
 class NodeProxies:
-    """Implements ``Proxies``, by the files of ``handler proxies``."""
+    """Implements ``Proxies``, by the files of ``handler proxies``; ``publish`` opens the ports of apps' own frontends on the node."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, publish: Callable[[Sequence[int]], None]) -> None:
         self._paths = paths
+        self._publish = publish
 
     def check(self, app: str, caddyfile: str, haproxy: Mapping[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -61,6 +62,7 @@ class NodeProxies:
     def tick(self) -> None:
         with self._paths.locked():
             maps.apply(self._paths)
+        self._publish(haproxy_part.ports(self._paths))
 
     def holds(self, app: str) -> bool:
         with contextlib.suppress(OSError, ValueError):

@@ -26,8 +26,6 @@ OVERRIDE = "cluster.override.yml"
 NETWORK = "cluster_default"
 _VOLUME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
 _PORT = r":(\d{1,5})\b"
-TAKEN = frozenset({22, 80, 443, 1080, 1081, 1122, 1443, 1444, *range(8300, 8303), 8500, 8600})
-"""Ports that nodes need themselves."""
 
 
 class ComposeError(ValueError):
@@ -54,10 +52,8 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
     )
     for service in services:
         _check_network(service)
-    if taken := sorted(TAKEN & set(haproxy.ports(merged))):
-        raise ComposeError(f"HAPROXY binds port {taken[0]}, which the nodes need themselves: choose another")
     text = "\n".join(site.caddyfile.rstrip() + "\n" for _, site in sites)
-    domains = tuple(dict.fromkeys(domain for _, site in sites for domain in site.domains))
+    domains = tuple(dict.fromkeys((*(domain for _, site in sites for domain in site.domains), *haproxy.domains(merged))))
     urls = tuple(dict.fromkeys(url for _, site in sites for url in site.urls))
     extra = tuple(url for s in services for url in _check_urls(s))
     return AppSpec(
@@ -148,7 +144,7 @@ def _upstreams(text: str, merged: Mapping[str, Any], containers: Iterable[str]) 
 def _claims(app: str, domains: Iterable[str], merged: dict[str, Any]) -> tuple[str, ...]:
     """Names that belong to one app: its domains, its frontends, and its project, which two apps' names may share (``x-y``, ``xy``)."""
     claimed = {f"project/{names.project_name(app)}": None}
-    claimed |= dict.fromkeys(f"domain/{domain}" for domain in (*domains, *haproxy.domains(merged)))
+    claimed |= dict.fromkeys(f"domain/{domain}" for domain in domains)
     claimed |= dict.fromkeys(f"frontend/{name}" for name in haproxy.frontends(merged))
     claimed |= dict.fromkeys(f"port/{port}" for port in haproxy.ports(merged))
     return tuple(sorted(claimed))

@@ -16,12 +16,21 @@ HTTP = ("http-in", "https-in")
 
 _NAME = re.compile(r"^[A-Za-z0-9_.:-]{1,80}$")
 _HOST = re.compile(r"(?:hdr\(host\)|req_ssl_sni|req\.ssl_sni|ssl_fc_sni)(?:,lower)?\s+(?:-i\s+)?([A-Za-z0-9._-]+)")
-_BIND = re.compile(r"^[A-Za-z0-9_.:*\[\]-]+:\d{1,5}( [A-Za-z0-9_ ./:@-]+)?$")
+_BIND = re.compile(r"^(?:\*|0\.0\.0\.0|::|\[::\])?:(?P<port>\d{1,5})(?: [A-Za-z0-9_ ./:@-]+)?$")
+"""No address: HAProxy is in a container, which has none of the node's."""
 _MAX_WORDS = 60
 """HAProxy takes 64 words in a line; the template adds some."""
 _FRONTEND_KEYS = {"mode", "bind", "options"}
 _BACKEND_KEYS = {"name", "use_backend_option", "port", "peer_port", "server_option", "options", "ct"}
 _MODES = ("tcp", "http")
+_SECTIONS = {
+    *("global", "defaults", "frontend", "backend", "listen", "resolvers", "peers", "userlist", "program", "cache", "mailers", "ring"),
+    *("http-errors", "log-forward", "log-profile", "fcgi-app", "crt-store", "traces", "acme", "bind", "server"),
+}
+"""First words that would end the app's own section, or that have a key of their own."""
+
+TAKEN = frozenset({22, 80, 443, 1080, 1081, 1122, 1443, 1444, 7946, *range(8300, 8303), 8500, 8600})
+"""Ports that nodes need themselves."""
 
 
 class HaproxyError(ValueError):
@@ -67,6 +76,8 @@ def _frontend(name: str, value: object) -> dict[str, Any]:
     binds = _lines(name, "bind", value.get("bind"))
     if not binds or not all(_BIND.match(bind) for bind in binds):
         raise HaproxyError(f"HAPROXY {name}: bind must be a list like ['*:2222']")
+    if taken := sorted(TAKEN & {_bound(bind) for bind in binds}):
+        raise HaproxyError(f"HAPROXY {name}: binds port {taken[0]}, which the nodes need themselves: choose another")
     return {"mode": mode, "bind": binds, "options": _lines(name, "options", value.get("options"))}
 
 
@@ -116,7 +127,16 @@ def _lines(name: str, key: str, value: object) -> list[str]:
         return []
     if not isinstance(value, list):
         raise HaproxyError(f"HAPROXY {name}: {key} must be a list")
-    return [_line(name, key, item) for item in value]
+    lines = [_line(name, key, item) for item in value]
+    for line in lines:
+        if not line or (key == "options" and line.split()[0] in _SECTIONS):
+            raise HaproxyError(f"HAPROXY {name}: {key} has a line that cannot be there: {line!r}")
+    return lines
+
+
+def _bound(bind: str) -> int:
+    found = _BIND.match(bind)
+    return int(found["port"]) if found else 0
 
 
 def merge(parts: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
@@ -148,7 +168,7 @@ def domains(merged: Mapping[str, Any]) -> tuple[str, ...]:
 def ports(merged: Mapping[str, Any]) -> tuple[int, ...]:
     """The ports that an app's own frontends listen on, on every node."""
     binds = [bind for name, entry in merged.items() if name not in HTTP for bind in entry["frontend"]["bind"]]
-    return tuple(dict.fromkeys(int(bind.split()[0].rpartition(":")[2]) for bind in binds))
+    return tuple(dict.fromkeys(map(_bound, binds)))
 
 
 def frontends(merged: Mapping[str, Any]) -> tuple[str, ...]:

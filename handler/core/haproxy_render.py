@@ -25,6 +25,10 @@ class Place:
     swarm: bool = False
 
 
+LOOP_GUARD = "tcp-request connection reject if { fe_conn gt 2000 }"
+"""Two nodes that, after a move, know different masters would send a connection back and forth. The one that is refused ends them all."""
+
+
 def sections(value: Mapping[str, Any], place: Place) -> str:
     """Frontends and backends of one app."""
     return "\n".join(line for name, entry in sorted(value.items()) for line in _section(name, entry, place))
@@ -43,6 +47,8 @@ def _section(name: str, entry: Mapping[str, Any], place: Place) -> Iterator[str]
         yield f"    mode {mode}"
         yield from (f"    {option}" for option in frontend["options"])
         yield from (f"    bind {bind}" for bind in frontend["bind"])
+        if not (place.here or place.swarm):
+            yield f"    {LOOP_GUARD}"
         yield from (f"    {_use(backend, place)}" for backend in entry["backends"])
         yield ""
     for backend in entry["backends"]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from handler import spool
 from handler.core import haproxy, sections
 from handler.core.haproxy_render import SWARM, Place, rules
 from handler.core.haproxy_render import sections as rendered
@@ -22,11 +24,14 @@ from handler.proxies.paths import Paths, check, read, talk, write
 log = logging.getLogger(__name__)
 
 _VALUE = "#@haproxy "
+_NOISE = re.compile(r"^\[\w+\]\s+\(\d+\)\s+: (config : )?(parsing \[[^\]]*\]\s*: )?")
+"""Process id and line of a temporary file say nothing, and would make the same complaint look new each time."""
 _EMPTY = """global
 defaults
     timeout connect 5s
     timeout client 5s
     timeout server 5s
+    default-server init-addr last,libc,none
 resolvers dns
     nameserver dns 127.0.0.11:53
 frontend http-in
@@ -51,6 +56,7 @@ def apply(paths: Paths) -> None:
         if not (paths.haproxy / name).exists():
             write(paths.haproxy / name, "")
     bad = {app: why for app, part in staged.parts.items() if (why := _broken(app, part))}
+    bad |= _clashes({app: part for app, part in staged.parts.items() if app not in bad}, live)
     wanted, bad = isolate.accepted(staged, live, bad, lambda candidate: _refused(paths.staging, candidate))
     if wanted is None:
         log.error("proxies: haproxy.cfg is refused, going on with the last good one: %s", bad[""])
@@ -59,8 +65,16 @@ def apply(paths: Paths) -> None:
     text, before = assembled(wanted), read(live_path)
     if text != before:
         write(live_path, text)
-        if not _reload(paths) and before:
+        if _reload(paths):
+            spool.poke(paths.run / "worker.sock", "ports")  # it opens them on the node
+        elif before:
             write(live_path, before)
+
+
+def ports(paths: Paths) -> tuple[int, ...]:
+    """The ports that apps' own frontends listen on now."""
+    parts = sections.split(read(paths.haproxy / "haproxy.cfg")).parts
+    return tuple(sorted({port for app, part in parts.items() for port in haproxy.ports(_parsed(app, part)[0])}))
 
 
 def check_part(folder: Path, app: str, value: Mapping[str, Any]) -> str:
@@ -102,13 +116,27 @@ def _broken(app: str, part: str) -> str:
     return ""
 
 
+def _clashes(parts: Mapping[str, str], live: Sections) -> dict[str, str]:
+    """Ports that two want, which HAProxy itself would share out between them; who has a port keeps it."""
+    owners: dict[int, str] = {}
+    bad: dict[str, str] = {}
+    for app in sorted(parts, key=lambda app: (live.parts.get(app, "").partition("\n")[0] != _line(parts[app]), app not in live.parts, app)):
+        wanted = haproxy.ports(_parsed(app, parts[app])[0])
+        other = next((f"port {port} belongs to {owners[port]}" for port in wanted if port in owners), "")
+        if other:
+            bad[app] = other
+        else:
+            owners |= dict.fromkeys(wanted, app)
+    return bad
+
+
 def _refused(folder: Path, wanted: Sections) -> str:
     candidate = folder / ".haproxy.candidate"
     write(candidate, assembled(wanted))
     words = check(["haproxy", "-c", "-f", str(candidate)])
     candidate.unlink(missing_ok=True)
     alerts = [line for line in words.splitlines() if "ALERT" in line]
-    return (alerts or words.splitlines() or [""])[0]
+    return _NOISE.sub("", (alerts or words.splitlines() or [""])[0])
 
 
 def _reload(paths: Paths) -> bool:
@@ -117,8 +145,8 @@ def _reload(paths: Paths) -> bool:
     except OSError:
         log.info("proxies: HAProxy does not run; it reads haproxy.cfg when it starts")
         return True
-    if "Success=1" in answer:
-        log.info("proxies: haproxy.cfg reloaded")
-        return True
-    log.error("proxies: HAProxy did not reload, its old worker goes on: %s", answer)
-    return False
+    if "Success=0" in answer:
+        log.error("proxies: HAProxy did not reload, its old worker goes on: %s", answer)
+        return False
+    log.info("proxies: haproxy.cfg reloaded")
+    return True

@@ -1,0 +1,149 @@
+"""Apps' parts of haproxy.cfg, with the real HAProxy: rendered from values, checked, left out alone."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+from test_apply import paths  # noqa: F401 a fixture
+
+from clusterlab.run import wait_until
+from handler.proxies import haproxy
+from handler.proxies.paths import Paths
+
+os.environ["PATH"] += os.pathsep + "/usr/sbin"
+
+HEADER = """global
+    stats socket {run}/haproxy/admin.sock mode 600 level admin expose-fd listeners
+defaults
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+    default-server init-addr last,libc,none
+frontend http-in
+    mode http
+    bind 127.0.0.1:{http}
+#@http-in
+frontend https-in
+    mode tcp
+    bind 127.0.0.1:{https}
+#@https-in"""
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def value(port: int, name: str, **changes: object) -> dict:
+    backend = {"name": name, "port": 22, "peer_port": port, "ct": "localhost", **changes.pop("backend", {})}
+    return {name: {"frontend": {"mode": "tcp", "bind": [f"*:{port}"], **changes}, "backends": [backend]}}
+
+
+def stage(paths: Paths, header: str, **values: object) -> None:  # noqa: F811
+    parts = [header]
+    for app, one in values.items():
+        text = one if isinstance(one, str) else json.dumps({"haproxy": one, "master": "node1", "ip": "127.0.0.1", "here": True})
+        parts.append(f"# app: {app}\n#@haproxy {text}")
+    (paths.staging / "haproxy.cfg").write_text("\n".join(parts) + "\n")
+
+
+def refused(paths: Paths) -> dict:  # noqa: F811
+    file = paths.state / "quarantine-haproxy.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+@pytest.fixture
+def header(paths: Paths) -> str:  # noqa: F811
+    if not shutil.which("haproxy"):
+        pytest.skip("haproxy is not on this machine; `make prepare` installs it")
+    return HEADER.format(run=paths.run, http=free_port(), https=free_port())
+
+
+@pytest.mark.component
+class TestHaproxyParts:
+    @pytest.mark.parametrize(
+        ("bad", "reason"),
+        [
+            (value(2300, "x", options=["nosuch option"]), "^unknown keyword 'nosuch'"),
+            (value(2300, "x", options=[" ".join(["w"] * 70)]), "words"),
+            (value(2300, "x", backend={"port": "many"}), "port"),
+            (value(80, "x"), "which the nodes need"),
+            (value(2301, "x"), "port 2301 belongs to good"),
+            (value(2302, "good"), "front-good"),
+            ({"x": 3}, "must be an object"),
+            ("[]", "attribute"),
+            ("{", "Expecting"),
+        ],
+        ids=["option", "words", "port", "taken", "clash", "name", "type", "list", "json"],
+    )
+    def test_a_bad_part_is_left_out_alone_and_others_are_updated(self, paths: Paths, header: str, bad: object, reason: str) -> None:  # noqa: F811
+        stage(paths, header, good=value(2301, "good"))
+        haproxy.apply(paths)
+        stage(paths, header, good=value(2301, "good", options=["option tcplog"]), zbad=bad)
+        haproxy.apply(paths)
+        text = (paths.haproxy / "haproxy.cfg").read_text()
+        assert "option tcplog" in text
+        assert "# app: zbad" not in text
+        assert re.search(reason, refused(paths)["zbad"])
+        stage(paths, header, good=value(2301, "good"), zbad=value(2303, "fine"))
+        haproxy.apply(paths)
+        assert "front-fine" in (paths.haproxy / "haproxy.cfg").read_text()
+        assert refused(paths) == {}
+
+    def test_a_broken_value_keeps_the_last_good_part(self, paths: Paths, header: str) -> None:  # noqa: F811
+        stage(paths, header, app=value(2301, "app"))
+        haproxy.apply(paths)
+        stage(paths, header, app=value(2301, "app", options=["nonsense here"]))
+        haproxy.apply(paths)
+        assert haproxy.ports(paths) == (2301,)
+        assert list(refused(paths)) == ["app"]
+
+    def test_a_name_that_does_not_resolve_hurts_nobody(self, paths: Paths, header: str) -> None:  # noqa: F811
+        stage(paths, header, app=value(2301, "app", backend={"ct": "nobody.invalid"}), other=value(2302, "other"))
+        haproxy.apply(paths)
+        assert haproxy.ports(paths) == (2301, 2302)
+
+    def test_http_in_gets_the_app_s_rule(self, paths: Paths, header: str) -> None:  # noqa: F811
+        rule = "if { hdr(host) -i another.example.com }"
+        stage(paths, header, app={"http-in": {"backends": [{"name": "a", "port": 80, "peer_port": 80, "use_backend_option": rule}]}})
+        haproxy.apply(paths)
+        text = (paths.haproxy / "haproxy.cfg").read_text()
+        assert text.index(f"use_backend backend-a {rule}") < text.index("frontend https-in")
+
+    def test_a_part_is_checked_before_it_is_deployed(self, tmp_path) -> None:
+        assert haproxy.check_part(tmp_path, "app", value(2301, "app", backend={"ct": "not-started-yet"})) == ""
+        assert "nonsense" in haproxy.check_part(tmp_path, "app", value(2301, "app", options=["nonsense"]))
+
+    def test_connections_of_a_part_go_on_while_another_changes(self, paths: Paths, header: str) -> None:  # noqa: F811
+        (paths.run / "haproxy").mkdir(parents=True)
+        service, port, second = socket.create_server(("127.0.0.1", 0)), free_port(), free_port()
+        one = value(port, "one", backend={"port": service.getsockname()[1]})
+        stage(paths, header, one=one)
+        haproxy.apply(paths)
+        socket_path = paths.run / "haproxy" / "master.sock"
+        program = subprocess.Popen(["haproxy", "-W", "-db", "-S", f"{socket_path}", "-f", str(paths.haproxy / "haproxy.cfg")])
+        try:
+            client = wait_until("haproxy", lambda: connected(port), 10, 0.05)
+            server = service.accept()[0]
+            stage(paths, header, one=one, two=value(second, "two", backend={"port": service.getsockname()[1]}))
+            haproxy.apply(paths)
+            wait_until("second port", lambda: connected(second), 10, 0.05)
+            client.sendall(b"still here")
+            assert server.recv(100) == b"still here"
+        finally:
+            program.send_signal(signal.SIGKILL)
+            program.wait(10)
+            service.close()
+
+
+def connected(port: int) -> socket.socket | None:
+    try:
+        return socket.create_connection(("127.0.0.1", port), 5)
+    except OSError:
+        return None
