@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from handler import errors
 from handler.core import composefile, limits, names, record
-from handler.core.caddyfile import CaddyfileError
+from handler.core.caddyfile import CaddyfileError, hashed
 from handler.core.haproxy import HaproxyError
 from handler.core.model import AppSpec, Operation
 from handler.ports import Lease, Ports
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 COMMITTED, ABORTED = "committed", "aborted"
 BAD_APP = (composefile.ComposeError, CaddyfileError, HaproxyError)
+SERVICE_FILE, PAGE_FILE = "service.json", "maintenance.html"
 _LOOK_AGAIN = 2.0
 """Seconds after which a waiting step looks for vanished peers, when nothing changed in Consul."""
 
@@ -75,13 +76,13 @@ class Context:
     def spec(self, deploy_id: str) -> AppSpec:
         """The spec of a deploy whose code is here; ``BadInput`` with file and reason."""
         if deploy_id not in self._specs:
-            deploys = self.ports.deploys
             config = self.ports.compose.config(self.directory(deploy_id))
+            own, page = (self.ports.deploys.read(self.app, deploy_id, name) for name in (SERVICE_FILE, PAGE_FILE))
             try:
-                own = deploys.read(self.app, deploy_id, "service.json")
-                self._specs[deploy_id] = composefile.read(config, self.app, self.drivers, own)
+                spec = composefile.read(config, self.app, self.drivers, own, page or "")
             except BAD_APP as error:
                 raise errors.BadInput(str(error)) from error
+            self._specs[deploy_id] = replace(spec, caddyfile=hashed(spec.caddyfile, self.ports.proxies.hash_password))
         return self._specs[deploy_id]
 
     # --- the hand-over in Consul -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from handler import errors, settings
 from handler.adapters.consul import Consul, ConsulMembers, ConsulStore
 from handler.core import names, record
-from handler.ports import Members, Store
+from handler.ports import Entry, Members, Store
 
 TEMPLATES = (Path("/etc/cluster/jinja"), Path(__file__).resolve().parents[1] / "templates" / "jinja")
 
@@ -44,7 +44,7 @@ def status(store: Store, members: Members, _arguments: Sequence[str]) -> int:
     about = {entry.key.removeprefix("node/"): record.loads(entry.value) for entry in store.tree("node/")}
     held = {entry.key.removeprefix("maintenance/"): record.loads(entry.value) for entry in store.tree("maintenance/")}
     apps = [_app(store, entry.key.removeprefix("app/"), entry.value) for entry in store.tree("app/")]
-    quarantine = {entry.key.removeprefix("quarantine/"): record.loads(entry.value) for entry in store.tree("quarantine/")}
+    quarantine = [row for entry in store.tree("quarantine/") for row in _quarantine(entry)]
     nodes = sorted(members.nodes().values(), key=lambda node: node.name)
     _show("status.txt", nodes=nodes, about=about, apps=apps, held=held, quarantine=quarantine)
     broken = [app for app in apps if app["problem"]]
@@ -62,6 +62,13 @@ def _app(store: Store, name: str, value: str) -> dict[str, Any]:
     elif place.slave and last and not last.get("copy"):
         problem = f"no verified copy on {place.slave}"
     return {"name": name, "place": place, "record": known, "last": last, "problem": problem}
+
+
+def _quarantine(entry: Entry) -> Iterator[dict[str, Any]]:
+    """One row for each node and part; see :mod:`handler.proxies.quarantine`."""
+    for node, parts in sorted(record.loads(entry.value).items()):
+        for part, found in sorted(parts.items()):
+            yield {"app": entry.key.removeprefix("quarantine/"), "node": node, "part": part, "why": found.get("why")}
 
 
 def history(store: Store, _members: Members, arguments: Sequence[str]) -> int:

@@ -212,14 +212,17 @@ class Deploys(Protocol):
 class Proxies(Protocol):
     """This node's HAProxy and Caddy."""
 
-    def check(self, app: str, caddyfile: str, haproxy: Mapping[str, Any]) -> None:
+    def check(self, app: str, site: str, haproxy: Mapping[str, Any]) -> None:
         """Validate an app's part alone with the real programs; ``BadInput`` with their words."""
 
-    def prepare(self, app: str, caddyfile: str) -> None:
+    def prepare(self, app: str, site: str) -> None:
         """Make this node's Caddy know the app's part before the record says so; whatever the record says meanwhile."""
 
     def settle(self, app: str, *, committed: bool) -> None:
         """End :meth:`prepare`: what is rendered from the record counts again; fine when there was none."""
+
+    def hash_password(self, password: str) -> str:
+        """What may be written into a Caddyfile in the place of a password."""
 
     def hold(self, app: str) -> None:
         """Hold the app's requests on this node at once, without waiting for what Consul's templates will say anyway."""

@@ -1,9 +1,21 @@
 """Shared by all tiers: the checkout's own package is what is tested."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).resolve().parents[1]
-for path in (PROJECT, PROJECT / "lab"):
+for path in (PROJECT, PROJECT / "lab", PROJECT / "tests"):
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))
+
+
+@pytest.fixture(scope="session")
+def consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Consul server of this test run's own."""
+    from programs import consul_server  # noqa: PLC0415 the core tier needs no programs
+
+    with consul_server(tmp_path_factory.mktemp("consul")) as address:
+        yield address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from handler import errors
@@ -9,6 +10,8 @@ from handler.context import Context
 from handler.core import composefile, names, record
 from handler.core import steps as s
 from handler.core.kv import Create
+
+log = logging.getLogger(__name__)
 
 COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml")
@@ -34,6 +37,8 @@ def check_app(ctx: Context, step: s.CheckApp) -> None:  # noqa: ARG001
     existing = deploys.read(app, deploy_id, ".env")
     deploys.write(app, deploy_id, ".env", composefile.dotenv(existing, app, files))
     spec = ctx.spec(deploy_id)
+    for note in spec.notes:
+        log.info("%s: %s", app, note)
     ctx.ports.proxies.check(app, spec.caddyfile, spec.haproxy)
     token = deploys.token(app)
     deploys.write(app, deploy_id, composefile.OVERRIDE, composefile.override(spec, app, deploy_id, token))

@@ -28,21 +28,24 @@ def run(
     cwd: str | None = None,
     environment: Mapping[str, str] | None = None,
     guard: Guard | None = None,
+    stdin: str = "",
 ) -> str:
-    """Run a program to its end; returns its stdout.
+    """Run a program to its end; returns its stdout. ``stdin`` is for what must not be seen in the list of processes.
 
     ``guard`` is asked a few times a second: what it raises ends the program and goes on to the caller. Raises ``CommandFailed`` with
     the last lines of stderr (or stdout) on another exit code than 0, when the program is missing, or after ``seconds``.
     """
     log.debug("run %s", " ".join(argv))
     shown = " ".join(argv[:4])
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as told:
+        told.write(stdin.encode())
+        told.seek(0)
         try:
             process = subprocess.Popen(
                 list(argv),
                 cwd=cwd,
                 env={**os.environ, **(environment or {})},
-                stdin=subprocess.DEVNULL,
+                stdin=told,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,

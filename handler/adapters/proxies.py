@@ -12,8 +12,9 @@ from typing import Any
 
 from handler.adapters.process import run
 from handler.adapters.unix import UnixConnection
+from handler.core import caddyfile
 from handler.errors import BadInput, CommandFailed
-from handler.proxies import caddy, maps
+from handler.proxies import caddy, maps, quarantine
 from handler.proxies import haproxy as haproxy_part
 from handler.proxies.paths import Paths
 
@@ -22,7 +23,7 @@ _ASK = 2.0
 _RENDER = 10.0
 """Seconds for consul-template to render a new record."""
 
-_GLOBAL = "{\n\tadmin off\n\tskip_install_trust\n}\n"
+_GLOBAL = "{\n\tadmin off\n\tskip_install_trust\n}\n" + caddyfile.PAGES
 
 
 class NodeProxies:
@@ -32,14 +33,14 @@ class NodeProxies:
         self._paths = paths
         self._publish = publish
 
-    def check(self, app: str, caddyfile: str, haproxy: Mapping[str, Any]) -> None:
+    def check(self, app: str, site: str, haproxy: Mapping[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             if haproxy and (why := haproxy_part.check_part(Path(folder), app, haproxy)):
                 raise BadInput(f"HAProxy refuses the HAPROXY of {app}: {why}")
-            if not caddyfile:
+            if not site:
                 return
             candidate = Path(folder) / "Caddyfile"
-            candidate.write_text(_GLOBAL + caddyfile)
+            candidate.write_text(_GLOBAL + site + caddyfile.page_sites(site))
             try:
                 run(
                     ["caddy", "validate", "--adapter", "caddyfile", "--config", str(candidate)],
@@ -49,8 +50,11 @@ class NodeProxies:
             except CommandFailed as error:
                 raise BadInput(f"Caddy refuses the CADDYFILE of {app}: {_reason(error.tail)}") from error
 
-    def prepare(self, app: str, caddyfile: str) -> None:
-        caddy.override(self._paths, app, caddyfile)
+    def hash_password(self, password: str) -> str:
+        return hash_password(password)
+
+    def prepare(self, app: str, site: str) -> None:
+        caddy.override(self._paths, app, site)
 
     def settle(self, app: str, *, committed: bool) -> None:
         caddy.settle(self._paths, app, seconds=_RENDER if committed else 0.0)
@@ -62,6 +66,7 @@ class NodeProxies:
     def tick(self) -> None:
         with self._paths.locked():
             maps.apply(self._paths)
+            quarantine.tell(self._paths)
         self._publish(haproxy_part.ports(self._paths))
 
     def holds(self, app: str) -> bool:
@@ -81,6 +86,11 @@ class NodeProxies:
         finally:
             connection.close()
         return sum(int(item.get("num_requests", 0)) for item in found or () if item.get("address") in wanted)
+
+
+def hash_password(password: str) -> str:
+    """Its bcrypt hash, by Caddy's own command, as ``basic_auth`` wants it."""
+    return run(["caddy", "hash-password"], seconds=_CHECK, stdin=f"{password}\n").strip().splitlines()[-1]
 
 
 def _reason(tail: str) -> str:

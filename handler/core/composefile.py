@@ -32,8 +32,10 @@ class ComposeError(ValueError):
     """The compose file cannot be used; the message names service and key."""
 
 
-def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_json: str | None = None) -> AppSpec:
+def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_json: str | None = None, page: str = "") -> AppSpec:
     """The spec of ``app``; ``drivers`` are the names under which Buttervolume is known.
+
+    ``service_json`` and ``page`` (its maintenance page, HTML) are files of its repository.
 
     Raises :class:`ComposeError`, :class:`caddyfile.CaddyfileError` or :class:`haproxy.HaproxyError`.
     """
@@ -43,7 +45,7 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
     services = tuple(_service(name, raw[name] or {}) for name in sorted(raw))
     containers = {s.name: raw[s.name].get("container_name") or names.container_name(app, s.name) for s in services}
     sites = [
-        (s, caddyfile.translate(s.environment["CADDYFILE"], containers[s.name]))
+        (s, caddyfile.translate(s.environment["CADDYFILE"], containers[s.name], page))
         for s in services
         if s.environment.get("CADDYFILE", "").strip()
     ]
@@ -68,6 +70,7 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
         upstreams=_upstreams(text, merged, containers.values()),
         claims=_claims(app, domains, merged),
         own_checks=_own_checks(service_json),
+        notes=tuple(f"CADDYFILE of {s.name} is read as {site.dialect}: {site.why}" for s, site in sites),
     )
 
 

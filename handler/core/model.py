@@ -122,7 +122,8 @@ class AppSpec:
     """What a checked-out compose file says, validated; see :mod:`handler.core.composefile`.
 
     ``volumes`` are docker's names of those on Buttervolume; ``haproxy`` is the merged ``HAPROXY`` value; ``upstreams``
-    are ``(container, port)`` pairs that the proxies send requests to; ``own_checks`` replace all checks when not None.
+    are ``(container, port)`` pairs that the proxies send requests to; ``own_checks`` replace all checks when not None;
+    ``notes`` are for the log.
     """
 
     services: tuple[Service, ...]
@@ -136,6 +137,7 @@ class AppSpec:
     upstreams: tuple[tuple[str, int], ...] = ()
     claims: tuple[str, ...] = ()
     own_checks: tuple[Mapping[str, Any], ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Rendered proxy files: a header and one section for each app, between marker lines. Pure; used by :mod:`handler.proxies`.
 
-A marker is ``# app: <name> [<word>]``; the word ``broken`` says that the record could not be read. Sections make it possible to leave
+A marker is ``# app: <name> [<word>]``; the word ``broken`` says that the record could not be read, ``elsewhere`` that the app has nothing
+in this file, which is not the same as no such app. Sections make it possible to leave
 one app's part out, or keep its last good one, without touching the others.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 _MARK = re.compile(r"^# app: (?P<app>\S+)(?: (?P<word>\S+))?$")
 BROKEN = "broken"
+ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,13 @@ def with_last_good(staged: Sections, live: Sections, bad: Mapping[str, str]) -> 
     parts = {app: text for app, text in staged.parts.items() if app not in bad}
     parts |= {app: live.parts[app] for app in bad if app in live.parts}
     return Sections(staged.header, parts, {app: word for app, word in staged.words.items() if app in parts and app not in bad})
+
+
+def present(staged: Sections, live: Sections) -> Sections:
+    """``staged`` without the apps that have nothing in this file, and with the last good part of those whose record is broken."""
+    found = with_last_good(staged, live, {app: word for app, word in staged.words.items() if word == BROKEN})
+    kept = [app for app in found.parts if found.words.get(app) != ELSEWHERE]
+    return Sections(found.header, {app: found.parts[app] for app in kept}, {app: found.words.get(app, "") for app in kept})
 
 
 def map_lines(text: str) -> dict[str, str]:

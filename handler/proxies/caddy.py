@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from pathlib import Path
 
-from handler.core import sections
+from handler.core import caddyfile, sections
 from handler.core.sections import Sections
-from handler.proxies import isolate, quarantine
+from handler.proxies import isolate, maps, quarantine
 from handler.proxies.paths import Paths, check, read, write
 
 log = logging.getLogger(__name__)
@@ -35,23 +36,31 @@ def settle(paths: Paths, app: str, seconds: float) -> None:
 
 
 def _staged(paths: Paths) -> Sections:
-    """What is rendered, with the overrides of operations under way."""
+    """What is rendered, with the overrides of operations under way, and the maintenance pages."""
     staged = sections.split(read(paths.staging / "Caddyfile"))
-    if not paths.overrides.is_dir():
+    if not staged.header:
         return staged
-    parts = {path.name: read(path).strip("\n") for path in paths.overrides.iterdir() if not path.name.startswith(".")}
+    overrides = paths.overrides.iterdir() if paths.overrides.is_dir() else ()
+    parts = {path.name: read(path).strip("\n") for path in overrides if not path.name.startswith(".")}
     words = {app: word for app, word in staged.words.items() if app not in parts}
-    return Sections(staged.header, {**staged.parts, **parts}, words)
+    with_pages = {app: f"{part}\n{_page_sites(part)}".strip("\n") for app, part in {**staged.parts, **parts}.items()}
+    return Sections(f"{staged.header}\n{caddyfile.PAGES}".rstrip("\n"), with_pages, words)
+
+
+def _page_sites(part: str) -> str:
+    """Whether a part that a person edited makes sense, Caddy says."""
+    with contextlib.suppress(caddyfile.CaddyfileError):
+        return caddyfile.page_sites(part) if part else ""
+    return ""
 
 
 def apply(paths: Paths) -> None:
     """Bring in the staged file, without the parts that Caddy refuses."""
     live_path = paths.caddy / "Caddyfile"
     staged, live = _staged(paths), sections.split(read(live_path))
-    if not staged.header:
+    if not staged.header or maps.emptied(paths, staged):
         return
-    bad = {app: "the record is not JSON" for app, word in staged.words.items() if word == sections.BROKEN}
-    wanted, bad = isolate.accepted(staged, live, bad, lambda candidate: _refused(paths, candidate))
+    wanted, bad = isolate.accepted(sections.present(staged, live), live, {}, lambda candidate: _refused(paths, candidate))
     if wanted is None:
         log.error("proxies: Caddyfile is refused, going on with the last good one: %s", bad[""])
         return
@@ -59,7 +68,7 @@ def apply(paths: Paths) -> None:
     if text != read(live_path):
         write(live_path, text)
         _reload(paths, live_path)
-    quarantine.report(paths, "caddyfile", bad)
+    quarantine.report(paths, "caddyfile", bad, live.parts)
 
 
 def _refused(paths: Paths, wanted: Sections) -> str:

@@ -18,7 +18,7 @@ from handler.core import haproxy, sections
 from handler.core.haproxy_render import SWARM, Place, rules
 from handler.core.haproxy_render import sections as rendered
 from handler.core.sections import Sections
-from handler.proxies import isolate, quarantine
+from handler.proxies import isolate, maps, quarantine
 from handler.proxies.paths import Paths, check, read, talk, write
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,9 @@ def apply(paths: Paths) -> None:
     """Bring in the staged file, without the parts that HAProxy refuses."""
     live_path = paths.haproxy / "haproxy.cfg"
     staged, live = sections.split(read(paths.staging / "haproxy.cfg")), sections.split(read(live_path))
-    if not staged.header:
+    if not staged.header or maps.emptied(paths, staged):
         return
+    staged = sections.present(staged, live)
     for name in ("domains.map", "hold.map"):
         if not (paths.haproxy / name).exists():
             write(paths.haproxy / name, "")
@@ -61,7 +62,7 @@ def apply(paths: Paths) -> None:
     if wanted is None:
         log.error("proxies: haproxy.cfg is refused, going on with the last good one: %s", bad[""])
         return
-    quarantine.report(paths, "haproxy", bad)
+    quarantine.report(paths, "haproxy", bad, live.parts)
     text, before = assembled(wanted), read(live_path)
     if text != before:
         write(live_path, text)

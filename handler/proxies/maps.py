@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from handler.core import sections
+from handler.core import routes, sections
+from handler.core.sections import Sections
 from handler.proxies import quarantine
 from handler.proxies.paths import Paths, read, talk, write
 
@@ -26,18 +29,26 @@ def apply(paths: Paths) -> None:
     holds(paths)
 
 
+def emptied(paths: Paths, staged: Sections) -> bool:
+    """Whether all apps have vanished at once: then it is Consul that lost them, and the proxies go on with what they have."""
+    known = sections.split(read(paths.haproxy / "domains.map")).parts
+    if staged.parts or len(known) < _MANY:
+        return False
+    log.error("proxies: all %d apps have vanished from Consul at once; going on with the last routes", len(known))
+    return True
+
+
 def domains(paths: Paths) -> None:
-    """Bring in ``domains.map``; broken records keep their last lines."""
+    """Bring in ``domains.map``; records that are broken, or claim what is another's, keep their last lines."""
     staged_path, live_path = paths.staging / "domains.map", paths.haproxy / "domains.map"
     if not staged_path.exists():
         return
     staged, live = sections.split(read(staged_path)), sections.split(read(live_path))
-    if not staged.parts and len(live.parts) >= _MANY:
-        log.error("proxies: all %d apps have vanished from Consul at once; going on with the last routes", len(live.parts))
+    if emptied(paths, staged):
         return
-    bad = {app: "the record is not JSON" for app, word in staged.words.items() if word == sections.BROKEN}
+    bad = routes.refused(staged, live)
     _bring_in(paths, "domains.map", sections.join(sections.with_last_good(staged, live, bad)))
-    quarantine.report(paths, "record", bad)
+    quarantine.report(paths, "record", bad, live.parts)
 
 
 def holds(paths: Paths) -> None:
@@ -49,32 +60,39 @@ def holds(paths: Paths) -> None:
     staged_path = paths.staging / "hold.map"
     if not staged_path.exists():
         return
-    staged, live = sections.split(read(staged_path)), sections.split(read(paths.haproxy / "hold.map"))
+    wanted = sections.split(read(staged_path)).words
     records = sections.split(read(paths.haproxy / "domains.map")).words
     before = json.loads(read(paths.applied) or "{}").get("hold", {})
     now = time.time()
-    known_records = {app: before.get(app, {}).get("record", records.get(app)) for app in staged.words}
-    held = {app: {"record": known_records[app]} for app, word in staged.words.items() if word == "hold"}
+    held: dict[str, Any] = {
+        app: before.get(app) or {"record": records.get(app), "since": now} for app, word in wanted.items() if word == "hold"
+    }
+    for known in held.values():
+        known.pop("gone", None)
     for app, known in before.items():
         gone = known.get("gone", now)
-        if app not in staged.parts and app in records and records[app] == known["record"] and 0 <= now - gone < _LATE:
+        if app not in wanted and app in records and records[app] == known["record"] and 0 <= now - gone < _LATE:
             held[app] = {**known, "gone": gone}
-    parts = {**{app: live.parts[app] for app in held if app in live.parts}, **staged.parts}
-    words = {app: staged.words.get(app, "hold") for app in parts}
-    _bring_in(paths, "hold.map", sections.join(sections.Sections("", parts, words)))
-    write(paths.applied, json.dumps({"hold": held, "at": now}))
+    _bring_in_holds(paths, held, [app for app, word in wanted.items() if word != "hold"])
 
 
 def hold_now(paths: Paths, app: str) -> None:
     """Hold one app before consul-template says so; it has a few seconds to say it, see :func:`holds`. Called by the worker."""
-    records = sections.split(read(paths.haproxy / "domains.map"))
-    live = sections.split(read(paths.haproxy / "hold.map"))
-    applied = json.loads(read(paths.applied) or "{}").get("hold", {})
-    names = sections.map_lines(records.parts.get(app, ""))
-    parts = {**live.parts, app: "\n".join(f"{name} hold" for name in names)}
-    _bring_in(paths, "hold.map", sections.join(sections.Sections("", parts, {**live.words, app: "hold"})))
-    applied[app] = {"record": records.words.get(app), "gone": time.time()}
-    write(paths.applied, json.dumps({"hold": applied, "at": time.time()}))
+    records = sections.split(read(paths.haproxy / "domains.map")).words
+    pages = [name for name, word in sections.split(read(paths.haproxy / "hold.map")).words.items() if word != "hold" and name != app]
+    held = json.loads(read(paths.applied) or "{}").get("hold", {})
+    held[app] = {"record": records.get(app), "since": time.time(), "gone": time.time()}
+    _bring_in_holds(paths, held, pages)
+
+
+def _bring_in_holds(paths: Paths, held: Mapping[str, Any], pages: Iterable[str]) -> None:
+    """Write the map: host -> the second at which its hold began; 0, which is long ago, where a person wants the page."""
+    began = {**dict.fromkeys(pages, 0), **{app: int(known["since"]) for app, known in held.items()}}
+    hosts = sections.split(read(paths.haproxy / "domains.map")).parts
+    parts = {app: "\n".join(f"{host} {second}" for host in sections.map_lines(hosts.get(app, ""))) for app, second in began.items()}
+    words = {app: "hold" if app in held else "page" for app in began}
+    _bring_in(paths, "hold.map", sections.join(Sections("", parts, words)))
+    write(paths.applied, json.dumps({"hold": held, "at": time.time()}))
 
 
 def _bring_in(paths: Paths, name: str, text: str) -> None:

@@ -1,12 +1,9 @@
 """What users see of a move, and what a node that missed the message does."""
 
-import json
-
 import pytest
 import state
 from conftest import Lab, eventually
 
-from clusterlab import cluster
 from clusterlab.visitor import asking
 
 pytestmark = pytest.mark.lab
@@ -51,29 +48,3 @@ def test_two_messages_at_once_from_two_nodes_end_with_the_app_in_one_place(lab: 
     running = [node.name for node in lab.nodes if state.observed(node, app)["containers"]]
     assert running == [master]
     assert app.read("node1") == ["kept"]
-
-
-def test_a_hand_set_maintenance_shows_the_page_until_it_is_removed(lab: Lab) -> None:
-    app = lab.app("page")
-    assert app.deploy("node1")["outcome"] == "committed"
-    kv = ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "consul", "consul", "kv"]
-    lab.node("node2").inside([*kv, "put", f"maintenance/{app.app}", json.dumps({"mode": "page"})])
-    for node in cluster.running():
-        eventually("page", lambda node=node: app.ask(node.name)[0] != 503, 10)
-    assert "Back in a moment" in app.ask("node3")[1]
-    lab.node("node2").inside([*kv, "delete", f"maintenance/{app.app}"])
-    for node in cluster.running():
-        eventually("app", lambda node=node: app.ask(node.name)[0] != 200, 10)
-
-
-def test_a_hold_that_lasts_too_long_ends_in_the_maintenance_page(lab: Lab) -> None:
-    app = lab.app("held")
-    assert app.deploy("node1")["outcome"] == "committed"
-    kv = ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "consul", "consul", "kv"]
-    lab.node("node2").inside([*kv, "put", f"maintenance/{app.app}", json.dumps({"mode": "hold"})])
-    eventually("held", lambda: app.app not in lab.node("node3").inside(["cat", "/run/cluster/proxies-applied.json"]).stdout, 10)
-    status, text = app.ask("node3")
-    assert status == 503
-    assert "Back in a moment" in text
-    lab.node("node2").inside([*kv, "delete", f"maintenance/{app.app}"])
-    eventually("app", lambda: app.ask("node3")[0] != 200, 20)

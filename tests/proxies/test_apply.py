@@ -1,19 +1,16 @@
 """Bringing rendered files into the proxies, with the real Caddy and HAProxy."""
 
 import json
-import os
-import shutil
 import subprocess
 import time
 
 import pytest
+from programs import need
 
-from clusterlab.run import CACHE, wait_until
+from clusterlab.run import wait_until
 from handler.core import sections
-from handler.proxies import caddy, maps
+from handler.proxies import caddy, maps, quarantine
 from handler.proxies.paths import Paths, talk
-
-os.environ["PATH"] += os.pathsep + str(CACHE / "bin") + os.pathsep + "/usr/sbin"
 
 HEADER = "{\n\tadmin off\n\tskip_install_trust\n}\n"
 GOOD = "http://good.example.com {\n\trespond good\n}\n"
@@ -42,14 +39,13 @@ def live(paths: Paths) -> sections.Sections:
 class TestCaddyfile:
     @pytest.fixture(autouse=True)
     def program(self) -> None:
-        if not shutil.which("caddy"):
-            pytest.skip("caddy is not on this machine; `make prepare` builds it")
+        need("caddy")
 
     def test_a_bad_app_is_left_out_alone(self, paths: Paths) -> None:
         stage(paths, good=GOOD, bad=BAD)
         caddy.apply(paths)
         assert list(live(paths).parts) == ["good"]
-        assert "no_such_directive" in json.loads((paths.state / "quarantine-caddyfile.json").read_text())["bad"]
+        assert "no_such_directive" in quarantine.reasons(paths, "caddyfile")["bad"]
 
     def test_the_last_good_version_of_a_bad_app_stays_and_others_are_updated(self, paths: Paths) -> None:
         stage(paths, good=GOOD, bad=BAD.replace("no_such_directive", "respond fine"))
@@ -59,12 +55,24 @@ class TestCaddyfile:
         assert "respond fine" in live(paths).parts["bad"]
         assert "respond better" in live(paths).parts["good"]
 
+    def test_one_bad_app_among_many_costs_few_questions(self, paths: Paths, monkeypatch) -> None:
+        many = {f"app{number}": GOOD.replace("good.", f"host{number}.") for number in range(200)}
+        stage(paths, **many)
+        caddy.apply(paths)
+        asked, check = [], caddy.check
+        monkeypatch.setattr(caddy, "check", lambda argv: asked.append(argv) or check(argv))
+        stage(paths, **{**many, "app77": BAD, "app78": many["app78"].replace("respond good", "respond better")})
+        caddy.apply(paths)
+        assert "respond better" in live(paths).parts["app78"]
+        assert "respond good" in live(paths).parts["app77"]
+        assert len(asked) < 10
+
     def test_a_repair_lifts_the_quarantine(self, paths: Paths) -> None:
         stage(paths, good=GOOD, bad=BAD)
         caddy.apply(paths)
         stage(paths, good=GOOD, bad=BAD.replace("no_such_directive", "respond fine"))
         caddy.apply(paths)
-        assert json.loads((paths.state / "quarantine-caddyfile.json").read_text()) == {}
+        assert quarantine.reasons(paths, "caddyfile") == {}
         assert set(live(paths).parts) == {"good", "bad"}
 
     def test_two_apps_with_the_same_site_do_not_take_each_other_down(self, paths: Paths) -> None:
@@ -98,22 +106,36 @@ def held(paths: Paths) -> list[str]:
     return sorted(json.loads(paths.applied.read_text())["hold"])
 
 
+def marks(paths: Paths) -> dict[str, int]:
+    """Host -> the second since which it is held."""
+    return {host: int(second) for host, second in sections.map_lines((paths.haproxy / "hold.map").read_text()).items()}
+
+
+def test_a_page_is_shown_at_once_and_a_hold_keeps_the_second_at_which_it_began(paths: Paths, monkeypatch) -> None:
+    stage_maps(paths, "# app: a e1\na.example.com node1\n# app: b e1\nb.example.com node1\n", "# app: a hold\n# app: b page\n")
+    monkeypatch.setattr(time, "time", lambda: 1000.5)
+    maps.apply(paths)
+    monkeypatch.setattr(time, "time", lambda: 1010.5)
+    maps.apply(paths)
+    assert marks(paths) == {"a.example.com": 1000, "b.example.com": 0}
+
+
 def test_a_hold_that_is_gone_stays_until_the_record_has_changed(paths: Paths) -> None:
-    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\na.example.com hold\n")
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
     maps.apply(paths)
     assert held(paths) == ["a"]
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)
     assert held(paths) == ["a"], "the route is still the old one"
-    assert "a.example.com hold" in (paths.haproxy / "hold.map").read_text()
+    assert marks(paths)["a.example.com"] > time.time() - 60
     stage_maps(paths, "# app: a e2\na.example.com node2\n")
     maps.apply(paths)
     assert held(paths) == []
-    assert (paths.haproxy / "hold.map").read_text().strip() == ""
+    assert marks(paths) == {}
 
 
 def test_a_hold_does_not_outlive_its_key_for_long(paths: Paths, monkeypatch) -> None:
-    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\na.example.com hold\n")
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
     maps.apply(paths)
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)
@@ -129,27 +151,42 @@ def test_a_hold_by_the_worker_counts_at_once_and_until_consul_knows_it(paths: Pa
     maps.hold_now(paths, "a")
     assert held(paths) == ["a"]
     maps.apply(paths)  # the templates do not know it yet
-    assert "a.example.com hold" in (paths.haproxy / "hold.map").read_text()
-    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\na.example.com hold\n")
+    assert marks(paths)["a.example.com"] > time.time() - 60
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
     maps.apply(paths)
     stage_maps(paths, "# app: a e2\na.example.com node2\n")
     maps.apply(paths)
     assert held(paths) == []
 
 
+@pytest.mark.component
 def test_an_emptied_kv_does_not_empty_the_routes(paths: Paths) -> None:
+    need("caddy")
     stage_maps(paths, "# app: a e1\na.example.com node1\n# app: b e1\nb.example.com node2\n")
+    stage(paths, a=GOOD, c="")
+    caddy.apply(paths)
     maps.apply(paths)
     stage_maps(paths, "")
+    stage(paths)
+    caddy.apply(paths)
     maps.apply(paths)
+    assert "respond good" in live(paths).parts["a"]
     assert "b.example.com node2" in (paths.haproxy / "domains.map").read_text()
+
+
+def test_a_record_that_claims_another_s_domain_is_left_out_alone(paths: Paths) -> None:
+    stage_maps(paths, "# app: b e1\nb.example.com node2\n")
+    maps.apply(paths)
+    stage_maps(paths, "# app: a e1\nb.example.com node1\n# app: b e2\nb.example.com node3\n# app: c broken\n# app: d e1\nTwo words node1\n")
+    maps.apply(paths)
+    assert sections.map_lines((paths.haproxy / "domains.map").read_text()) == {"b.example.com": "node3"}
+    assert quarantine.reasons(paths, "record").keys() == {"a", "c", "d"}
+    assert "b.example.com belongs to b" in quarantine.reasons(paths, "record")["a"]
 
 
 @pytest.mark.component
 def test_a_real_haproxy_takes_the_change_without_a_reload(paths: Paths) -> None:
-    program = shutil.which("haproxy")
-    if not program:
-        pytest.skip("haproxy is not on this machine; `make prepare` installs it")
+    program = need("haproxy")
     (paths.run / "haproxy").mkdir(parents=True)
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)

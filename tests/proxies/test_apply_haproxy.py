@@ -1,21 +1,18 @@
 """Apps' parts of haproxy.cfg, with the real HAProxy: rendered from values, checked, left out alone."""
 
 import json
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 
 import pytest
+from programs import free_port, need
 from test_apply import paths  # noqa: F401 a fixture
 
 from clusterlab.run import wait_until
-from handler.proxies import haproxy
+from handler.proxies import haproxy, quarantine
 from handler.proxies.paths import Paths
-
-os.environ["PATH"] += os.pathsep + "/usr/sbin"
 
 HEADER = """global
     stats socket {run}/haproxy/admin.sock mode 600 level admin expose-fd listeners
@@ -34,12 +31,6 @@ frontend https-in
 #@https-in"""
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def value(port: int, name: str, **changes: object) -> dict:
     backend = {"name": name, "port": 22, "peer_port": port, "ct": "localhost", **changes.pop("backend", {})}
     return {name: {"frontend": {"mode": "tcp", "bind": [f"*:{port}"], **changes}, "backends": [backend]}}
@@ -54,14 +45,12 @@ def stage(paths: Paths, header: str, **values: object) -> None:  # noqa: F811
 
 
 def refused(paths: Paths) -> dict:  # noqa: F811
-    file = paths.state / "quarantine-haproxy.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+    return quarantine.reasons(paths, "haproxy")
 
 
 @pytest.fixture
 def header(paths: Paths) -> str:  # noqa: F811
-    if not shutil.which("haproxy"):
-        pytest.skip("haproxy is not on this machine; `make prepare` installs it")
+    need("haproxy")
     return HEADER.format(run=paths.run, http=free_port(), https=free_port())
 
 

@@ -7,19 +7,44 @@ of the seed. A text with directives of both is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from handler.core.caddyfile import table
-from handler.core.caddyfile.syntax import Block, CaddyfileError, Directive, dump, parse
+from handler.core.caddyfile import files, placeholders, table
+from handler.core.caddyfile.syntax import Block, CaddyfileError, Directive, Translated, dump, new, parse
 
-__all__ = ["CaddyfileError", "Site", "translate"]
+__all__ = ["CaddyfileError", "Site", "hashed", "page_sites", "translate"]
+
+Dialect = Literal["caddy1", "caddy2"]
+
+MAINTENANCE = "cluster_maintenance"
+"""The snippet, in every node's Caddyfile, that shows the maintenance page."""
+
+PAGE_PORTS = {"http": 81, "https": 444}
+"""Where Caddy shows the maintenance page for any host; only HAProxy comes there, with requests that were held for too long."""
+
+PAGES = f"""({MAINTENANCE}) {{
+	root * /etc/cluster/caddy
+	rewrite * /maintenance.html
+	header Retry-After 5
+	file_server {{
+		status 503
+	}}
+}}
+""" + "".join(f"{scheme}://:{port} {{\n\timport {MAINTENANCE}\n}}\n" for scheme, port in PAGE_PORTS.items())
+"""What every node's Caddyfile has before the sites of apps."""
+
+MAX_PAGE = 64 * 1024
+"""Bytes of an app's own maintenance page; the record in Consul holds it, and 512 KiB at most."""
 
 _HOST = re.compile(r"^(?=.{1,253}$)(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?$")
 _CONTAINER = re.compile(r"\$(CONTAINER\b|\{CONTAINER\})")
 _PORTS = {"http": (None, 80), "https": (None, 443), "": (None, 80, 443)}
+_HANDLERS = ("handle", "handle_path", "route", "handle_errors")
+_DOWN = ("502", "503", "504")
+"""What Caddy says when it does not reach an app's container."""
 
 
 @dataclass(frozen=True)
@@ -29,27 +54,64 @@ class Site:
     caddyfile: str
     domains: tuple[str, ...]
     urls: tuple[str, ...]
-    dialect: Literal["caddy1", "caddy2"]
+    dialect: Dialect
     why: str
 
 
-def translate(text: str, container: str) -> Site:
-    """The sites in ``text``, with ``$CONTAINER`` replaced; raises :class:`CaddyfileError` naming directive and line."""
+def translate(text: str, container: str, page: str = "") -> Site:
+    """The sites in ``text``, with ``$CONTAINER`` replaced; raises :class:`CaddyfileError` naming directive and line.
+
+    ``page`` is the app's own maintenance page, HTML. Passwords in the result have to be hashed, see :func:`hashed`.
+    """
     blocks = parse(_CONTAINER.sub(container, text))
     if not blocks:
         raise CaddyfileError(1, "there is no site in it")
     dialect, why = _dialect(blocks)
-    sites = tuple(_site(block, dialect) for block in blocks)
+    sites = tuple(_site(block, dialect, page) for block in blocks)
     addresses = [address for block in sites for address in block.addresses]
     twice = sorted({address for address in addresses if addresses.count(address) > 1})
     if twice:
         raise CaddyfileError(blocks[0].line, f"{twice[0]} is there twice")
-    urls = [_url(address) for block in sites if _answers(block) for address in block.addresses]
+    urls = [_url(address) for old, block in zip(blocks, sites, strict=True) if _answers(old) for address in block.addresses]
     return Site(dump(sites), tuple(dict.fromkeys(_host(a) for a in addresses)), tuple(dict.fromkeys(urls)), dialect, why)
 
 
-def _dialect(blocks: tuple[Block, ...]) -> tuple[Literal["caddy1", "caddy2"], str]:
-    used = [d for block in blocks for d in _walk(block.directives, 0)]
+def hashed(caddyfile: str, function: Callable[[str], str]) -> str:
+    """A translated text, its passwords replaced by what ``function`` makes of them."""
+
+    def user(directive: Directive) -> Directive:
+        word, *rest = directive.args or ("",)
+        known = word.startswith(table.PASSWORD)
+        return replace(directive, args=(function(word.removeprefix(table.PASSWORD)), *rest)) if known else directive
+
+    def one(directive: Directive) -> Directive:
+        if directive.body is None:
+            return directive
+        inside = user if directive.name == "basic_auth" else one
+        return replace(directive, body=tuple(inside(inner) for inner in directive.body))
+
+    return dump(replace(block, directives=tuple(map(one, block.directives))) for block in parse(caddyfile)) if caddyfile else ""
+
+
+def page_sites(caddyfile: str) -> str:
+    """Sites with nothing but the maintenance page, for those sites of a translated text that have a page of their own."""
+    found = []
+    for block in parse(caddyfile):
+        own = [d for d in block.directives if d.name == "handle_errors" and (not d.args or "503" in d.args) and d.body != _page("")]
+        if own:
+            kept = tuple(d for d in block.directives if d.name in ("tls", "log"))
+            addresses = tuple(address for old in block.addresses for address in _page_addresses(old))
+            found.append(Block(addresses, (*kept, *own, new("error", "*", "503"))))
+    return dump(found) if found else ""
+
+
+def _page_addresses(address: str) -> tuple[str, ...]:
+    scheme, _, host = address.rpartition("://")
+    return tuple(f"{one}://{host}:{port}" for one, port in PAGE_PORTS.items() if scheme in ("", one))
+
+
+def _dialect(blocks: tuple[Block, ...]) -> tuple[Dialect, str]:
+    used = [d for block in blocks for d in _walk(block.directives)]
     one = next((d for d in used if d.name in table.ONLY_CADDY1), None)
     two = next((d for d in used if d.name in table.ONLY_CADDY2 or d.name.startswith("@") or d.args[:1] == ("internal",)), None)
     if one and two:
@@ -59,35 +121,69 @@ def _dialect(blocks: tuple[Block, ...]) -> tuple[Literal["caddy1", "caddy2"], st
     return "caddy1", f"{one.name} in line {one.line} is known by Caddy 1 only" if one else "nothing in it is known by Caddy 2 only"
 
 
-def _walk(directives: tuple[Directive, ...], depth: int) -> Iterator[Directive]:
+def _walk(directives: Translated) -> Iterator[Directive]:
     """The directives of a site; what is inside a directive's block has names of its own, but for Caddy 2's nested handlers."""
     for directive in directives:
         yield directive
-        if directive.name in ("handle", "handle_path", "route", "handle_errors"):
-            yield from _walk(directive.body or (), depth + 1)
+        if directive.name in _HANDLERS:
+            yield from _walk(directive.body or ())
 
 
-def _site(block: Block, dialect: str) -> Block:
+def _site(block: Block, dialect: Dialect, page: str) -> Block:
     plain = any(d.name == "tls" and d.args == ("off",) for d in block.directives)
     addresses = tuple(_address(address, block.line, plain=plain) for address in block.addresses)
-    for directive in _walk(block.directives, 0):
-        if directive.name in table.REFUSED:
-            raise CaddyfileError(directive.line, f"{directive.name} is not allowed: {table.REFUSED[directive.name]}")
-    found = block.directives
+    for directive in _walk(block.directives):
+        _refuse(directive, dialect)
+    site, route = table.translate(block.directives) if dialect == "caddy1" else (block.directives, ())
+    defaults = _defaults((*site, *route), page)
+    return Block(addresses, (*defaults, *site, *((new("route", body=route),) if route else ())), block.line)
+
+
+def _refuse(directive: Directive, dialect: Dialect) -> None:
+    """What would reach into Caddy's container or concern other apps, in either form."""
+    if directive.name in table.REFUSED:
+        raise CaddyfileError(directive.line, f"{directive.name} is not allowed: {table.REFUSED[directive.name]}")
+    if directive.name not in table.DROPPED or dialect == "caddy2":
+        placeholders.refuse_reading(directive)
     if dialect == "caddy1":
-        found = tuple(new for directive in block.directives for new in table.translate(directive))
-    return Block(addresses, (*_defaults(found), *found), block.line)
+        return
+    words = (directive, *(directive.body or ()))
+    if directive.name in ("root", "file_server", "php_fastcgi"):
+        folders = [arg for word in words if word.name == "root" for arg in word.args if arg.startswith("/") and arg != "/"]
+        if directive.name != "php_fastcgi" and not all(map(files.allowed, folders)):
+            raise CaddyfileError(directive.line, f"{directive.name} is only allowed in {files.SRV}")
+    outputs = [word.args[:1] for word in words if directive.name == "log" and word.name == "output"]
+    if any(output not in (("stdout",), ("stderr",), ("discard",)) for output in outputs):
+        raise CaddyfileError(directive.line, "log: output has to be stdout, stderr or discard")
+    if directive.name == "tls" and any(arg.startswith("/") for word in words for arg in word.args):
+        raise CaddyfileError(directive.line, "tls: files of the node are not reachable for an app")
+    if any("unix/" in arg for word in words for arg in word.args):
+        raise CaddyfileError(directive.line, f"{directive.name}: sockets of the node are not reachable for an app")
 
 
-def _defaults(directives: tuple[Directive, ...]) -> tuple[Directive, ...]:
+def _defaults(directives: Translated, page: str) -> Translated:
     """What every site gets unless it says otherwise. Forwarded headers and timeouts are the server's, see the proxies' template."""
     have = {directive.name for directive in directives}
     found: list[Directive] = []
     if "log" not in have:
-        found.append(Directive("log", (), (Directive("output", ("stdout",)),)))
+        found.append(new("log", body=(new("output", "stdout"),)))
     if "encode" not in have:
-        found.append(Directive("encode", ("gzip", "zstd")))
+        found.append(new("encode", "gzip", "zstd"))
+    handled = [directive.args for directive in directives if directive.name == "handle_errors"]
+    codes = tuple(code for code in _DOWN if not any(code in args or not args for args in handled))
+    if codes:
+        found.append(new("handle_errors", *codes, body=_page(page)))
     return tuple(found)
+
+
+def _page(page: str) -> Translated:
+    if not page:
+        return (new("import", MAINTENANCE),)
+    if len(page.encode()) > MAX_PAGE:
+        raise CaddyfileError(0, f"maintenance.html has more than {MAX_PAGE // 1024} KiB")
+    answer = new("respond", page, "503")
+    placeholders.refuse_reading(answer)
+    return (new("header", "Retry-After", "5"), new("header", "Content-Type", "text/html; charset=utf-8"), answer)
 
 
 def _address(address: str, line: int, *, plain: bool) -> str:
@@ -116,5 +212,8 @@ def _url(address: str) -> str:
 
 
 def _answers(block: Block) -> bool:
-    """Sites that only redirect are no sign of the app's health."""
-    return any(d.name not in ("redir", "tls", "log", "encode") for d in block.directives) and not block.addresses[0].startswith("*")
+    """Sites that only redirect, or ask for a password, are no sign of the app's health."""
+    names = {directive.name for directive in _walk(block.directives)}
+    silent = {"redir", "tls", "log", "timeouts", "gzip", "encode", "header", "errors", "handle_errors"}
+    asks = names & {"basicauth", "basic_auth"}
+    return bool(names - silent) and not asks and not block.addresses[0].startswith("*")

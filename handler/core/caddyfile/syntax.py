@@ -6,6 +6,7 @@ directive has a name, arguments and possibly directives of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,21 @@ class Directive:
     line: int = 0
 
 
+Translated = tuple[Directive, ...]
+"""What becomes of a directive."""
+
+
+def new(name: str, *args: str, body: Translated | None = None) -> Directive:
+    """A directive that is not in the source."""
+    return Directive(name, args, body)
+
+
+def need(directive: Directive, ok: bool, usage: str) -> None:
+    """Refuse the directive unless ``ok``."""
+    if not ok:
+        raise CaddyfileError(directive.line, f"{directive.name}: expected {usage}")
+
+
 @dataclass(frozen=True)
 class Block:
     """A site: its addresses and its directives."""
@@ -41,6 +57,8 @@ class Block:
 class _Token:
     text: str
     line: int
+    row: int
+    """Number of the line without those that only continue another one."""
     quoted: bool = False
 
     @property
@@ -53,31 +71,50 @@ class _Token:
 
 
 _MAX_DEPTH = 8
+_HEREDOC = re.compile(r"<<(?P<mark>[A-Za-z0-9_-]+)\n(?P<text>(?:.*\n)*?)(?P<indent>[ \t]*)(?P=mark)(?=\s|$)")
 _QUOTES = {'"': "\\", "`": ""}
 """Quote -> its escape character."""
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    position, line = 0, 1
+    position, line, joined = 0, 1, 0
     while position < len(text):
         char = text[position]
         if char.isspace():
             line += char == "\n"
             position += 1
+        elif text.startswith("\\\n", position):  # goes on in the next line
+            joined += 1
+            line += 1
+            position += 2
+        elif found := _HEREDOC.match(text, position):
+            yield _Token(_unindented(found), line, line - joined, quoted=True)
+            skipped = found[0].count("\n")
+            line += skipped
+            joined += skipped
+            position = found.end()
         elif char == "#":
             end = text.find("\n", position)
             position = len(text) if end < 0 else end
         elif char in _QUOTES:
             value, after = _quoted(text, position, line)
-            yield _Token(value, line, quoted=True)
-            line += text.count("\n", position, after)
+            yield _Token(value, line, line - joined, quoted=True)
+            skipped = text.count("\n", position, after)
+            line += skipped
+            joined += skipped
             position = after
         else:
             end = position
             while end < len(text) and not text[end].isspace():
                 end += 1
-            yield _Token(text[position:end], line)
+            yield _Token(text[position:end], line, line - joined)
             position = end
+
+
+def _unindented(heredoc: re.Match[str]) -> str:
+    """The text, without the blanks that stand before its closing mark: https://caddyserver.com/docs/caddyfile/concepts#heredocs."""
+    lines = [line.removeprefix(heredoc["indent"]) for line in heredoc["text"].split("\n")]
+    return "\n".join(lines).removesuffix("\n")
 
 
 def _quoted(text: str, start: int, line: int) -> tuple[str, int]:
@@ -123,8 +160,8 @@ def parse(text: str) -> tuple[Block, ...]:
 def _lines(text: str) -> list[list[_Token]]:
     grouped: dict[int, list[_Token]] = {}
     for token in _tokens(text):
-        grouped.setdefault(token.line, []).append(token)
-    return [grouped[line] for line in sorted(grouped)]
+        grouped.setdefault(token.row, []).append(token)
+    return [grouped[row] for row in sorted(grouped)]
 
 
 def _body(lines: list[list[_Token]], number: int, depth: int, *, top_without_braces: bool = False) -> tuple[tuple[Directive, ...], int]:
