@@ -1,8 +1,10 @@
-"""Ports of apps' own frontends, led from the node into the HAProxy container.
+"""Ports of apps' own frontends, led from the node into the HAProxy container; and the nodes' own ports, kept from apps' containers.
 
 A published port of a container is fixed when it is created, and to create HAProxy anew would cut every connection of the node. So
 the worker keeps two chains of iptables, in the place that Docker leaves for others (https://docs.docker.com/engine/network/packet-filtering-firewalls/).
 The client's address stays what it is.
+
+What an app's container sends to another node has its own node's address there, which HAProxy's rules take for that of a peer.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ log = logging.getLogger(__name__)
 _CHAIN = "CLUSTER-PORTS"
 _JUMPS = (("nat", "PREROUTING"), ("nat", "OUTPUT"), ("filter", "DOCKER-USER"))
 """(table, chain) from which our chain of that table is entered."""
+_BRIDGES = ("br-+", "docker0")
+"""Where packets of containers come from."""
+PEER_PORTS = (1080, 1081, 1443, 1444)
+"""Where nodes forward to each other, see ``templates/haproxy.cfg.ctmpl``."""
 _SECONDS = 20.0
 
 
@@ -45,17 +51,14 @@ class PublishedPorts:
             self._complaint = ""
 
     def _sync(self, ports: Sequence[int]) -> None:
-        if not ports and not self._applied and self._applied is not None:
+        text = rules(self._address(), ports)
+        missing = [place for place in _JUMPS if not _jumps(*place)]
+        if text == self._applied and not missing:
             return
-        text = rules(self._address(), ports) if ports else ""
-        if text == self._applied and all(_jumps(*place) for place in _JUMPS):
-            return
-        if ports or _exists():
-            _restore(text or rules("", ()))
-            for place in _JUMPS:
-                if not _jumps(*place):
-                    _iptables(*place, "-I")
-            log.info("ports of HAPROXY frontends that are open on this node: %s", _words(ports))
+        _restore(text)
+        for place in missing:
+            _iptables(*place, "-I")
+        log.info("ports of HAPROXY frontends that are open on this node: %s", _words(ports))
         self._applied = text
 
 
@@ -63,8 +66,10 @@ def rules(address: str, ports: Sequence[int]) -> str:
     """Input of ``iptables-restore --noflush``, which replaces both chains at once."""
     local = "! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL"
     lead = [f"-A {_CHAIN} -p tcp {local} --dport {port} -j DNAT --to-destination {address}" for port in ports]
+    peers = f"! -s {address} -p tcp -m multiport --dports {','.join(map(str, PEER_PORTS))} -j REJECT --reject-with tcp-reset"
+    keep = [f"-A {_CHAIN} -i {bridge} {peers}" for bridge in _BRIDGES]
     allow = [f"-A {_CHAIN} -p tcp -d {address} --dport {port} -j ACCEPT" for port in ports]
-    lines = ["*nat", f":{_CHAIN} - [0:0]", *lead, "COMMIT", "*filter", f":{_CHAIN} - [0:0]", *allow, "COMMIT"]
+    lines = ["*nat", f":{_CHAIN} - [0:0]", *lead, "COMMIT", "*filter", f":{_CHAIN} - [0:0]", *keep, *allow, "COMMIT"]
     return "\n".join(lines) + "\n"
 
 
@@ -86,14 +91,6 @@ def _iptables(table: str, chain: str, action: str) -> None:
 def _jumps(table: str, chain: str) -> bool:
     try:
         _iptables(table, chain, "-C")
-    except CommandFailed:
-        return False
-    return True
-
-
-def _exists() -> bool:
-    try:
-        run(["iptables", "-w", "5", "-t", "nat", "-S", _CHAIN], seconds=_SECONDS)
     except CommandFailed:
         return False
     return True
