@@ -25,6 +25,7 @@ class Settings:
     state_dir: Path
     run_dir: Path
     volumes_dir: Path
+    caddy_dir: Path
     docker: str
 
     @property
@@ -58,6 +59,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         state_dir=_path(environment, "CLUSTER_STATE_DIR", "/var/lib/cluster"),
         run_dir=_path(environment, "CLUSTER_RUN_DIR", "/run/cluster"),
         volumes_dir=_path(environment, "BUTTERVOLUME_DIR", "/var/lib/buttervolume"),
+        caddy_dir=_path(environment, "CADDY_DATA_DIR", "/caddy_data/caddy"),
         docker=environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock",
     )
 

@@ -16,8 +16,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from handler import errors, settings, spool
+from handler import certificates, errors, settings, spool
 from handler.adapters.buttervolume import Buttervolume
+from handler.adapters.caddy_storage import CaddyStorage
 from handler.adapters.clock import SystemClock
 from handler.adapters.compose import DockerCompose
 from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
@@ -156,6 +157,8 @@ def main(_arguments: Sequence[str]) -> int:
     listener = _listen(here)
     log.info("worker of %s", here.node)
     _until_consul_answers(worker, stop)
+    storage = CaddyStorage(here.caddy_dir)
+    threading.Thread(target=certificates.keep, args=(worker.ports.store, storage, stop), name="certificates", daemon=True).start()
     last_sweep = 0.0
     while not stop.is_set():
         worker.take_spool()

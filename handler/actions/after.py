@@ -8,7 +8,7 @@ from functools import partial
 from handler import errors
 from handler.actions.start import check_complete
 from handler.context import Context
-from handler.core import checks, history, limits, names, record
+from handler.core import certificates, checks, history, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckIndex, Delete, DeleteTree, Op
 
@@ -141,13 +141,14 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
 
 
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
-    """Names that the record does not have (any more) are free."""
+    """Names that the record does not have (any more) are free; so are the certificates of domains."""
     store = ctx.ports.store
     entry = store.get(names.record_key(ctx.app))
     kept = {names.claim_key(claim) for claim in record.loads(entry.value if entry else None).get("claims", [])}
     for claim in store.tree("claim/"):
         if claim.key not in kept and record.loads(claim.value).get("app") == ctx.app:
-            store.transact([CheckIndex(claim.key, claim.index), Delete(claim.key)])
+            certificate = certificates.key(claim.key.removeprefix("claim/domain/"))
+            store.transact([CheckIndex(claim.key, claim.index), Delete(claim.key), Delete(certificate)])
 
 
 def write_history(ctx: Context, step: s.WriteHistory) -> None:  # noqa: ARG001

@@ -79,8 +79,12 @@ def _redeploy(op: Operation) -> Plan:
 
 
 def _receive(op: Operation) -> Plan:
-    """Become master with the data of another node, or with none for a new app."""
+    """Become master with the data of another node, or with none for a new app.
+
+    Nobody waits for a new app; and Caddy, which asks for its certificates at once, would ask before a node leads the ACME server to it.
+    """
     handover: Steps = (
+        s.PrepareRoutes(),
         s.SayPrepared(op.source),
         s.AwaitReleased(op.source),
         s.VerifyCopies(),
@@ -89,7 +93,7 @@ def _receive(op: Operation) -> Plan:
     return Plan(
         recipe=MATRIX[op.before.role(op.target), op.after.role(op.target)].value,
         leads=True,
-        before=(*_prepare(op), s.PrepareRoutes(), *(handover if op.moves else ()), *_start(op)),
+        before=(*_prepare(op), *(handover if op.moves else ()), *_start(op)),
         undo=(Undo(s.TakeOwnership(op.deploy_id), (s.StopTrial(), s.GiveUpOwnership())),),
         committed=_serve(op),
         aborted=(

@@ -15,6 +15,7 @@ from clusterlab.run import CACHE, LabError, run, step
 
 DEBIAN = "debian:trixie-slim"
 BIN = CACHE / "bin"
+_PEBBLE = "github.com/letsencrypt/pebble/v2/cmd"
 _FLAGS = ["-trimpath", "-ldflags", "-s -w"]
 
 _CONSUL_MODULE = """module consulbuild
@@ -42,27 +43,33 @@ tool github.com/hashicorp/consul
 
 @dataclass(frozen=True)
 class GoImage:
-    """An image that holds one program: its name, the program's path in it, and the module that it is built from."""
+    """An image that holds one program: its name, the program's path in it, and the module that it is built from.
+
+    ``name`` is that of the program where its file in the image has another one.
+    """
 
     image: str
     path: str
     module: str = ""
+    name: str = ""
 
     @property
     def program(self) -> str:
-        """File name of the program."""
-        return Path(self.path).name
+        """File name of the program in the cache."""
+        return self.name or Path(self.path).name
 
 
 GO_IMAGES = (
     GoImage("hashicorp/consul-template:0.42.1", "/bin/consul-template", "github.com/hashicorp/consul-template@v0.42.1"),
     GoImage("caddy:2.11", "/usr/bin/caddy", "github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.4"),
     GoImage("hashicorp/consul:1.22", "/bin/consul"),
+    GoImage("ghcr.io/letsencrypt/pebble:2.10.1", "/app", f"{_PEBBLE}/pebble@v2.10.1", "pebble"),
+    GoImage("ghcr.io/letsencrypt/pebble-challtestsrv:2.10.1", "/app", f"{_PEBBLE}/pebble-challtestsrv@v2.10.1", "pebble-challtestsrv"),
 )
 
 
 def ensure() -> None:
-    """Have every base image on this host, and the three programs in ``~/.cache/cluster-lab/bin`` for component tests."""
+    """Have every base image on this host, and their programs in ``~/.cache/cluster-lab/bin`` for component tests."""
     _ensure_debian()
     for go_image in GO_IMAGES:
         _ensure_go(go_image)

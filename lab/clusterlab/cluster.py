@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from clusterlab import host, images, node
+from clusterlab import acme, host, images, node
 from clusterlab.disk import MOUNTS, Disk, mounted, node_data
 from clusterlab.node import GIT_ADDRESS, GIT_HOST, LABEL, NETWORK, SUBNET, Node
 from clusterlab.run import CACHE, LabError, run, step, wait_until
@@ -54,15 +54,17 @@ def up(count: int, extra_images: Sequence[str] = ()) -> None:
 def _start(count: int) -> None:
     disk = Disk()
     wanted = [Node(number) for number in range(1, count + 1)]
-    with step("network, keys, git server"):
+    with step("network, keys, git server, certificate authority"):
         run(["docker", "network", "create", "--subnet", f"{SUBNET}.0/24", "--label", LABEL, NETWORK])
         node.new_keys()
         _start_git()
+        acme.start(leads_to=wanted[-1].address)
     with step(f"start {count} nodes"):
         for one in wanted:
             ports = [f"{HTTP}:80", f"{HTTPS}:443"] if one.number == 1 else []
             node.create(one, disk, ports)
             _write_override(one, wanted)
+            acme.introduce(one)
         _each(wanted, lambda one: wait_until(f"dockerd of {one.name}", one.docker_answers, 60))
     with step("enable Buttervolume"):
         _each(wanted, lambda one: one.inside(["docker", "plugin", "enable", images.PLUGIN]))

@@ -30,8 +30,15 @@ class Echo(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def echo(name: str) -> http.server.ThreadingHTTPServer:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+class Server(http.server.ThreadingHTTPServer):
+    """Says nothing when somebody hangs up, as Caddy's health checks do."""
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
+def echo(name: str) -> Server:
+    server = Server(("127.0.0.1", 0), Echo)
     server.name = name
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

@@ -33,8 +33,11 @@ PAGES = f"""({MAINTENANCE}) {{
 		status 503
 	}}
 }}
+http:// {{
+	import {MAINTENANCE}
+}}
 """ + "".join(f"{scheme}://:{port} {{\n\timport {MAINTENANCE}\n}}\n" for scheme, port in PAGE_PORTS.items())
-"""What every node's Caddyfile has before the sites of apps."""
+"""What every node's Caddyfile has before the sites of apps; ``http://`` is for an app whose site is not there yet."""
 
 MAX_PAGE = 64 * 1024
 """Bytes of an app's own maintenance page; the record in Consul holds it, and 512 KiB at most."""
