@@ -16,10 +16,10 @@ from handler.core.caddyfile import CaddyfileError, hashed
 from handler.core.haproxy import HaproxyError
 from handler.core.model import AppSpec, Operation
 from handler.ports import Lease, Ports
+from handler.residence import ABORTED, outcome
 
 log = logging.getLogger(__name__)
 
-COMMITTED, ABORTED = "committed", "aborted"
 BAD_APP = (composefile.ComposeError, CaddyfileError, HaproxyError)
 SERVICE_FILE, PAGE_FILE = "service.json", "maintenance.html"
 _LOOK_AGAIN = 2.0
@@ -111,7 +111,7 @@ class Context:
 
     def abort(self, why: str) -> bool:
         """Declare the abort, unless the operation has an outcome; False when it has."""
-        value = record.dumps({"outcome": ABORTED, "why": why, "by": self.me, "tail": self.tail[-4000:]})
+        value = outcome(ABORTED, self.me, why=why, tail=self.tail[-4000:])
         return self.ports.store.transact([names.create_outcome(self.app, self.op.event.id, value)])
 
     def persist(self, call: Callable[[], Any], seconds: float = limits.TAIL) -> Any:

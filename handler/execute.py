@@ -11,11 +11,12 @@ from collections.abc import Iterable
 
 from handler import errors
 from handler.actions import ACTIONS
-from handler.context import ABORTED, COMMITTED, Context
+from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
 from handler.core.steps import Step
+from handler.residence import ABORTED, COMMITTED
 
 log = logging.getLogger(__name__)
 

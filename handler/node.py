@@ -10,6 +10,7 @@ from handler.core import names, record
 from handler.core.model import Role
 from handler.execute import CONCLUDED
 from handler.ports import Ports
+from handler.residence import residence
 from handler.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,14 +40,11 @@ def resume_app(ports: Ports, app: str) -> None:
     """
     if _operation_open(ports, app):
         return
-    entry = ports.store.get(names.record_key(app))
-    known = record.loads(entry.value if entry else None)
-    if entry and not known:
-        log.error("%s: its record is not JSON, so nothing is started or stopped; repair app/%s", app, app)
+    lives = residence(ports.store, app)
+    if lives is None:
         return
-    role = record.placement(known).role(ports.members.me())
-    if role is Role.MASTER:
-        _run(ports, app, str(known.get("deploy_id", "")))
+    if lives.placement.role(ports.members.me()) is Role.MASTER:
+        _run(ports, app, lives.deploy_id)
     else:
         _stop(ports, app)
 

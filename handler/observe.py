@@ -5,18 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from handler import errors
-from handler.core import names, record
 from handler.core.model import Event, Kind, Operation, Placement
 from handler.ports import Ports
+from handler.residence import Residence, residence
 
 
 def observe(ports: Ports, event: Event) -> Operation:
-    """The operation that brings the app from its record to ``event``; ``BadInput`` when it cannot be done."""
-    entry = ports.store.get(names.record_key(event.app))
-    known = record.loads(entry.value if entry else None)
-    if entry and not known:
-        raise errors.BadInput(f"the record app/{event.app} is not JSON: repair it in Consul's UI first")
-    before = record.placement(known)
+    """The operation that brings the app from where it lives to ``event``; ``BadInput`` when it cannot be done."""
+    lives = residence(ports.store, event.app) or Residence()
+    before = lives.placement
     after = Placement() if event.kind is Kind.DESTROY else Placement(event.master, event.slave)
     nodes = ports.members.nodes()
     if before.master and not (before.master in nodes and nodes[before.master].alive):
@@ -28,8 +25,8 @@ def observe(ports: Ports, event: Event) -> Operation:
         before=before,
         after=after,
         deploy_id=f"{now:%Y%m%d%H%M%S}-{event.id[:4]}",
-        previous_deploy_id=str(known.get("deploy_id") or ""),
-        volumes=tuple(str(volume) for volume in known.get("volumes") or ()),
+        previous_deploy_id=lives.deploy_id,
+        volumes=tuple(str(volume) for volume in lives.record.get("volumes") or ()),
         addresses=tuple((name, nodes[name].address) for name in concerned if name in nodes),
         started=now.isoformat(timespec="seconds"),
     )
@@ -39,5 +36,4 @@ def leader(ports: Ports, event: Event) -> str:
     """The node that leads an event's operation: its target; for a destroy the present master."""
     if event.kind is not Kind.DESTROY:
         return event.master
-    entry = ports.store.get(names.record_key(event.app))
-    return record.placement(record.loads(entry.value if entry else None)).master
+    return (residence(ports.store, event.app) or Residence()).placement.master

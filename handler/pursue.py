@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 
 from handler import errors
-from handler.context import ABORTED, Context
+from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import CheckAbsent, CheckSession, Create, Op
 from handler.core.model import Event, Operation
@@ -19,6 +19,7 @@ from handler.core.plan import plan
 from handler.execute import concluded, execute
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
+from handler.residence import ABORTED, outcome
 
 log = logging.getLogger(__name__)
 
@@ -153,8 +154,8 @@ def _begun_elsewhere(ports: Ports, app: str) -> bool:
 def end_early(ports: Ports, event: Event, why: str) -> None:
     """The operation of an event ends before it began; nothing was changed anywhere."""
     log.error("%s: %s %s is refused: %s", event.app, event.kind, event.id, why)
-    outcome = record.dumps({"outcome": ABORTED, "why": why, "by": ports.members.me()})
+    aborted = outcome(ABORTED, ports.members.me(), why=why)
     absent = CheckAbsent(names.op_key(event.app, event.id, "plan"))
-    if ports.store.transact([absent, names.create_outcome(event.app, event.id, outcome)]):
+    if ports.store.transact([absent, names.create_outcome(event.app, event.id, aborted)]):
         value = history.refusal(event.id, event.kind, "", why, ports.members.me())
         ports.store.transact([Create(names.history_key(event.app, event.id), record.dumps(value))])

@@ -11,6 +11,7 @@ from handler.context import Context
 from handler.core import certificates, checks, history, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckIndex, Delete, DeleteTree, Op
+from handler.residence import Residence, residence
 
 log = logging.getLogger(__name__)
 
@@ -141,10 +142,10 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
 
 
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
-    """Names that the record does not have (any more) are free; so are the certificates of domains."""
+    """Names that the app does not have (any more) are free; so are the certificates of domains."""
     store = ctx.ports.store
-    entry = store.get(names.record_key(ctx.app))
-    kept = {names.claim_key(claim) for claim in record.loads(entry.value if entry else None).get("claims", [])}
+    lives = residence(store, ctx.app) or Residence()
+    kept = {names.claim_key(claim) for claim in lives.record.get("claims", ())}
     for claim in store.tree("claim/"):
         if claim.key not in kept and record.loads(claim.value).get("app") == ctx.app:
             certificate = certificates.key(claim.key.removeprefix("claim/domain/"))
@@ -159,13 +160,14 @@ def write_history(ctx: Context, step: s.WriteHistory) -> None:  # noqa: ARG001
 
 
 def prune(ctx: Context) -> None:
-    """Keep the last operations' keys and journals."""
+    """Keep the last operations' keys and journals, and the one that says where the app lives."""
     store, prefix = ctx.ports.store, names.op_prefix(ctx.app)
     plans = sorted(
         (entry.index, entry.key.removeprefix(prefix).partition("/")[0]) for entry in store.tree(prefix) if entry.key.endswith("/plan")
     )
-    old = [event for _, event in plans[: -limits.HISTORY]]
-    for event in old:
+    lives = residence(store, ctx.app) or Residence()
+    old = {event for _, event in plans[: -limits.HISTORY]} - {lives.event}
+    for event in sorted(old):
         gone: list[Op] = [DeleteTree(names.op_prefix(ctx.app, event)), Delete(names.history_key(ctx.app, event))]
         store.transact(gone)
-    ctx.ports.journal.forget(ctx.app, [event for _, event in plans[-limits.HISTORY :]])
+    ctx.ports.journal.forget(ctx.app, [event for _, event in plans if event not in old])

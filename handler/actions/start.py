@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from handler import errors
 from handler.actions.prepare import COMMIT_FILE
-from handler.context import ABORTED, COMMITTED, Context
+from handler.context import Context
 from handler.core import health, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckSession, Delete, Op, Set
+from handler.residence import ABORTED, COMMITTED, outcome
 
 log = logging.getLogger(__name__)
 
@@ -103,22 +104,22 @@ def commit(ctx: Context, step: s.Commit) -> None:  # noqa: ARG001
     text = ctx.ports.deploys.read(ctx.app, op.deploy_id, COMMIT_FILE) or ""
     date = datetime.fromtimestamp(ctx.ports.clock.now(), UTC).isoformat(timespec="seconds")
     value = record.app_record(op, ctx.spec(op.deploy_id), text.strip(), date)
-    _commit(ctx, [Set(names.record_key(ctx.app), record.dumps(value))])
+    _commit(ctx, value, Set(names.record_key(ctx.app), record.dumps(value)))
 
 
 def commit_destroy(ctx: Context, step: s.CommitDestroy) -> None:  # noqa: ARG001
     """The record goes, so every proxy forgets the app."""
-    _commit(ctx, [Delete(names.record_key(ctx.app))])
+    _commit(ctx, {}, Delete(names.record_key(ctx.app)))
 
 
-def _commit(ctx: Context, writes: Iterable[Op]) -> None:
+def _commit(ctx: Context, value: dict[str, Any], write: Op) -> None:
     if ctx.lease is None:
         raise errors.LeaseLost(f"{ctx.app}: only the holder of the lease may commit")
-    outcome = record.dumps({"outcome": COMMITTED, "by": ctx.me, "deploy_id": ctx.op.deploy_id})
-    ops = [
+    committed = outcome(COMMITTED, ctx.me, deploy_id=ctx.op.deploy_id, record=value)
+    ops: list[Op] = [
         CheckSession(names.lock_key(ctx.app), ctx.lease.session),
-        names.create_outcome(ctx.app, ctx.op.event.id, outcome),
-        *writes,
+        names.create_outcome(ctx.app, ctx.op.event.id, committed),
+        write,
         Delete(names.hold_key(ctx.app)),
     ]
     # an answer that got lost may have been a commit: look before trying again

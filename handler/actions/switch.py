@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 
 from handler import errors
-from handler.context import ABORTED, Context
+from handler.context import Context
 from handler.core import limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckAbsent, Delete, Set, Swap
+from handler.residence import ABORTED
 
 log = logging.getLogger(__name__)
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import logging
+import re
 import time
-from pathlib import Path
 
+from handler.adapters.unix import UnixConnection
 from handler.core import caddyfile, sections
 from handler.core.sections import Sections
 from handler.proxies import isolate, maps, quarantine
 from handler.proxies.paths import Paths, check, read, write
 
 log = logging.getLogger(__name__)
+
+_NOISE = re.compile(r"^Error: |\S*Caddyfile\S*:\d+:? ?|, at \S*Caddyfile\S*:\d+")
+"""Line numbers of a temporary file say nothing, and would make the same complaint look new each time."""
+_LOAD = 60.0
+"""Seconds that Caddy may take for a configuration."""
 
 
 def override(paths: Paths, app: str, part: str) -> None:
@@ -55,20 +62,58 @@ def _page_sites(part: str) -> str:
 
 
 def apply(paths: Paths) -> None:
-    """Bring in the staged file, without the parts that Caddy refuses."""
-    live_path = paths.caddy / "Caddyfile"
-    staged, live = _staged(paths), sections.split(read(live_path))
+    """Bring in the staged file, without the parts that Caddy refuses.
+
+    A part that was refused is left out at first, so that it does not delay the others, and then tried again: it may only have
+    clashed with another one that is gone now.
+    """
+    staged, live = _staged(paths), _live(paths)
     if not staged.header or maps.emptied(paths, staged):
         return
-    wanted, bad = isolate.accepted(sections.present(staged, live), live, {}, lambda candidate: _refused(paths, candidate))
-    if wanted is None:
-        log.error("proxies: Caddyfile is refused, going on with the last good one: %s", bad[""])
+    staged = sections.present(staged, live)
+    bad = quarantine.refused(paths, "caddyfile", staged.parts)
+    why = _bring_in(paths, sections.with_last_good(staged, live, bad))
+    if why or bad:
+        wanted, bad = isolate.accepted(staged, _live(paths), {}, lambda candidate: _refused(paths, candidate))
+        why = bad.get("", "") if wanted is None else _bring_in(paths, wanted)
+    if why:
+        log.error("proxies: Caddyfile is refused, going on with the last good one: %s", why)
         return
-    text = sections.join(wanted)
-    if text != read(live_path):
+    quarantine.report(paths, "caddyfile", bad, staged.parts, live.parts)
+
+
+def _live(paths: Paths) -> Sections:
+    return sections.split(read(paths.caddy / "Caddyfile"))
+
+
+def _bring_in(paths: Paths, wanted: Sections) -> str:
+    """Have Caddy run with these sections, unless it does already; returns its words when it refuses."""
+    live_path, text = paths.caddy / "Caddyfile", sections.join(wanted)
+    if text == read(live_path):
+        return ""
+    try:
+        why = _load(paths, text)
+        log.info("proxies: Caddyfile %s", "refused" if why else "loaded")
+    except OSError:
+        why = _refused(paths, wanted)
+        log.info("proxies: Caddy does not run; it reads its Caddyfile when it starts")
+    if not why:
         write(live_path, text)
-        _reload(paths, live_path)
-    quarantine.report(paths, "caddyfile", bad, live.parts)
+    return why
+
+
+def _load(paths: Paths, text: str) -> str:
+    """By the admin API, which goes on with the old configuration when it refuses the new: https://caddyserver.com/docs/api#post-load."""
+    connection = UnixConnection(str(paths.run / "caddy" / "admin.sock"), _LOAD)
+    try:
+        connection.request("POST", "/load", text.encode(), {"Content-Type": "text/caddyfile"})
+        answer = connection.getresponse()
+        said = answer.read().decode(errors="replace").strip()
+    except http.client.HTTPException as error:
+        raise OSError(str(error)) from error
+    finally:
+        connection.close()
+    return "" if answer.status < http.client.BAD_REQUEST else said or f"status {answer.status}"
 
 
 def _refused(paths: Paths, wanted: Sections) -> str:
@@ -76,16 +121,4 @@ def _refused(paths: Paths, wanted: Sections) -> str:
     write(candidate, sections.join(wanted))
     words = check(["caddy", "validate", "--adapter", "caddyfile", "--config", str(candidate)])
     candidate.unlink(missing_ok=True)
-    return words.strip().splitlines()[-1] if words else ""
-
-
-def _reload(paths: Paths, live_path: Path) -> None:
-    sock = paths.run / "caddy" / "admin.sock"
-    if not sock.exists():
-        log.info("proxies: Caddy does not run; it reads its Caddyfile when it starts")
-        return
-    why = check(["caddy", "reload", "--adapter", "caddyfile", "--config", str(live_path), "--address", f"unix/{sock}"])
-    if why:
-        log.error("proxies: Caddy did not reload, it goes on as before: %s", why.splitlines()[-1])
-    else:
-        log.info("proxies: Caddyfile reloaded")
+    return _NOISE.sub("", words.strip().splitlines()[-1]) if words else ""

@@ -62,7 +62,7 @@ def apply(paths: Paths) -> None:
     if wanted is None:
         log.error("proxies: haproxy.cfg is refused, going on with the last good one: %s", bad[""])
         return
-    quarantine.report(paths, "haproxy", bad, live.parts)
+    quarantine.report(paths, "haproxy", bad, staged.parts, live.parts)
     text, before = assembled(wanted), read(live_path)
     if text != before:
         write(live_path, text)

@@ -48,7 +48,7 @@ def domains(paths: Paths) -> None:
         return
     bad = routes.refused(staged, live)
     _bring_in(paths, "domains.map", sections.join(sections.with_last_good(staged, live, bad)))
-    quarantine.report(paths, "record", bad, live.parts)
+    quarantine.report(paths, "record", bad, staged.parts, live.parts)
 
 
 def holds(paths: Paths) -> None:

@@ -1,10 +1,12 @@
 """``quarantine/<app>``: parts that a proxy refused, with the reason; lifted by itself when the part is accepted again.
 
-The value has, for each node that refuses something of the app, the parts and why: ``{"node2": {"caddyfile": {"why", "last_good"}}}``.
+The value has, for each node that refuses something of the app, the parts and why:
+``{"node2": {"caddyfile": {"why", "last_good", "refused"}}}``, where ``refused`` is a mark of the text that was.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -19,19 +21,24 @@ _SHOWN = 2000
 """Characters of the last good part that are shown."""
 
 
-def report(paths: Paths, part: str, bad: Mapping[str, str], kept: Mapping[str, str]) -> None:
-    """Say in the log and in Consul which apps are in quarantine for ``part`` on this node; ``kept`` has what serves instead."""
+def report(paths: Paths, part: str, bad: Mapping[str, str], refused: Mapping[str, str], kept: Mapping[str, str]) -> None:
+    """Say in the log and in Consul which apps are in quarantine for ``part`` on this node.
+
+    ``refused`` has the texts that were refused, ``kept`` those that serve instead.
+    """
     known = _known(paths)
-    before = {app: found[part]["why"] for app, found in known["now"].items() if part in found}
-    if before != dict(bad):
-        for app in sorted(bad.keys() - {app for app, why in before.items() if bad.get(app) == why}):
-            log.error("proxies: %s of %s is left out, its last good version is kept: %s", part, app, bad[app])
+    before = {app: found[part] for app, found in known["now"].items() if part in found}
+    now = {app: {"why": why, "last_good": kept.get(app, "")[:_SHOWN], "refused": _mark(refused.get(app, ""))} for app, why in bad.items()}
+    if before != now:
+        for app, why in bad.items():
+            if app not in before or before[app]["why"] != why:
+                log.error("proxies: %s of %s is left out, its last good version is kept: %s", part, app, why)
         for app in before.keys() - bad.keys():
             log.info("proxies: %s of %s is fine again", part, app)
-        others = {app: {name: one for name, one in found.items() if name != part} for app, found in known["now"].items()}
-        for app, why in bad.items():
-            others.setdefault(app, {})[part] = {"why": why, "last_good": kept.get(app, "")[:_SHOWN]}
-        known["now"] = {app: found for app, found in others.items() if found}
+        merged = {app: {name: one for name, one in found.items() if name != part} for app, found in known["now"].items()}
+        for app, one in now.items():
+            merged.setdefault(app, {})[part] = one
+        known["now"] = {app: found for app, found in merged.items() if found}
         write(_file(paths), json.dumps(known))
     tell(paths)
 
@@ -42,6 +49,16 @@ def tell(paths: Paths) -> None:
     changed = [app for app in {*known["now"], *known["told"]} if known["now"].get(app) != known["told"].get(app)]
     if changed and _tell_consul({app: known["now"].get(app) for app in changed}):
         write(_file(paths), json.dumps({"now": known["now"], "told": known["now"]}))
+
+
+def refused(paths: Paths, part: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """Those of ``texts`` (by app) that are what was refused before, with the reason."""
+    known = {app: found[part] for app, found in _known(paths)["now"].items() if part in found}
+    return {app: known[app]["why"] for app, text in texts.items() if app in known and known[app]["refused"] == _mark(text)}
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def reasons(paths: Paths, part: str) -> dict[str, str]:

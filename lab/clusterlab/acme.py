@@ -26,8 +26,13 @@ def start(leads_to: str) -> None:
     """Start it; ``leads_to`` is the address of a node."""
     _FOLDER.mkdir(parents=True, exist_ok=True)
     config = {
-        "listenAddress": "0.0.0.0:14000", "managementListenAddress": "0.0.0.0:15000", "httpPort": 80, "tlsPort": 443,
-        "certificate": "/acme/cert.pem", "privateKey": "/acme/key.pem", "ocspResponderURL": "",
+        "listenAddress": "0.0.0.0:14000",
+        "managementListenAddress": "0.0.0.0:15000",
+        "httpPort": 80,
+        "tlsPort": 443,
+        "certificate": "/acme/cert.pem",
+        "privateKey": "/acme/key.pem",
+        "ocspResponderURL": "",
         "externalAccountBindingRequired": False,
     }
     (_FOLDER / "config.json").write_text(json.dumps({"pebble": config}))

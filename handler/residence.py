@@ -1,0 +1,58 @@
+"""Where an app and its data live: what the last commit said. Everybody who starts, stops, moves or forgets something asks here.
+
+People may edit, break or delete ``app/<name>`` in Consul's UI; that changes where requests go, never where data lives (DESIGN.md,
+section 5). So each commit keeps its record in its outcome too, which only operations write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from handler.core import names, record
+from handler.core.model import Placement
+from handler.ports import Entry, Store
+
+COMMITTED, ABORTED = "committed", "aborted"
+
+
+@dataclass(frozen=True)
+class Residence:
+    """``record`` is that of the last commit, empty after a destroy; ``event`` the one that led to it."""
+
+    event: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def placement(self) -> Placement:
+        """Master and slave."""
+        return record.placement(dict(self.record))
+
+    @property
+    def deploy_id(self) -> str:
+        """The deploy that is in service."""
+        return str(self.record.get("deploy_id") or "")
+
+
+def outcome(found: str, by: str, **more: Any) -> str:
+    """The value of ``op/<name>/<event>/outcome``; a commit adds its ``record``."""
+    return record.dumps({"outcome": found, "by": by, **more})
+
+
+def residence(store: Store, app: str) -> Residence | None:
+    """Where the app lives; None when Consul knows nothing of it, which is no reason to stop anything.
+
+    An app whose operations Consul does not know, as after a migration, lives where its record says.
+    """
+    prefix = names.op_prefix(app)
+    last: tuple[Entry, dict[str, Any]] | None = None
+    for entry in store.tree(prefix):
+        if entry.key.endswith("/outcome") and (last is None or entry.index > last[0].index):
+            value = record.loads(entry.value)
+            last = (entry, value) if value.get("outcome") == COMMITTED and isinstance(value.get("record"), dict) else last
+    if last:
+        return Residence(last[0].key.removeprefix(prefix).partition("/")[0], last[1]["record"])
+    entry_now = store.get(names.record_key(app))
+    known = record.loads(entry_now.value if entry_now else None)
+    return Residence(str(known.get("event") or ""), known) if known else None
