@@ -33,21 +33,33 @@ class Seen:
 
 @contextmanager
 def asking(
-    address: str, host: str, path: str = "/", every: float = 0.01, at_once: int = 8, port: int = 80, *, tls: bool = False
+    address: str,
+    host: str,
+    path: str = "/",
+    every: float = 0.01,
+    at_once: int = 8,
+    port: int = 80,
+    *,
+    tls: bool = False,
+    keep: bool = False,
 ) -> Iterator[Seen]:
     """Ask ``address`` for ``host`` in the background, about every ``every`` seconds, until the block ends.
 
-    Each question is a new connection; with ``tls``, to port 443, with the name in the handshake.
+    Each question is a new connection, unless ``keep``; with ``tls``, to port 443, with the name in the handshake.
     """
     seen, stop, tick = Seen(), threading.Event(), threading.Lock()
 
     def ask() -> None:
+        client = _Client(address, port, host, tls=tls)
         while not stop.is_set():
             with tick:
                 stop.wait(every)
             began = time.monotonic()
-            status, text = _once(address, port, host, path, tls=tls)
+            status, text = client.ask(path)
             seen.answers.append((began, time.monotonic() - began, status, text))
+            if not keep:
+                client.close()
+        client.close()
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(at_once)]
     for thread in threads:
@@ -72,16 +84,60 @@ class _TlsConnection(http.client.HTTPConnection):
     address = ""
 
 
-def _once(address: str, port: int, host: str, path: str, *, tls: bool) -> tuple[int, str]:
-    connection = _TlsConnection(host, timeout=45) if tls else http.client.HTTPConnection(address, port, timeout=45)
-    connection.address = address  # type: ignore[attr-defined]
-    try:
-        connection.request("GET", path, headers={"Host": host})
-        answer = connection.getresponse()
-        text = answer.read(200).decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
-        return 0, repr(error)
-    else:
+class _Client:
+    """One visitor; asks again on a new connection when one that was kept is closed before an answer, as browsers do (RFC 9110, 9.2.2)."""
+
+    def __init__(self, address: str, port: int, host: str, *, tls: bool) -> None:
+        self._host = host
+        self._connection = _TlsConnection(host, timeout=45) if tls else http.client.HTTPConnection(address, port, timeout=45)
+        self._connection.address = address  # type: ignore[union-attr]
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """(status or 0, first line of the text)."""
+        kept = self._connection.sock is not None
+        try:
+            return self._once(path)
+        except (ConnectionError, http.client.RemoteDisconnected) as error:
+            self.close()
+            return self.ask(path) if kept else (0, repr(error))
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            return 0, repr(error)
+
+    def _once(self, path: str) -> tuple[int, str]:
+        self._connection.request("GET", path, headers={"Host": self._host})
+        answer = self._connection.getresponse()
+        text = answer.read().decode(errors="replace")
         return answer.status, text.partition("\n")[0]
-    finally:
-        connection.close()
+
+    def close(self) -> None:
+        """The next question is a new connection."""
+        self._connection.close()
+
+
+class WebSocket:
+    """A connection that stays; what is said comes back (``/socket`` of examples/hello)."""
+
+    def __init__(self, address: str, host: str) -> None:
+        self._sock = socket.create_connection((address, 80), 10)
+        self._sock.sendall(
+            f"GET /socket HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and (byte := self._sock.recv(1)):
+            head += byte
+        if b" 101 " not in head.partition(b"\r\n")[0]:
+            raise ConnectionError(f"no WebSocket: {head!r}")
+
+    def lives(self) -> bool:
+        """Whether what is said comes back."""
+        try:
+            self._sock.sendall(b"still there?")
+            return bool(self._sock.recv(100))
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Hang up."""
+        self._sock.close()

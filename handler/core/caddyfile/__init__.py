@@ -46,6 +46,8 @@ _HOST = re.compile(r"^(?=.{1,253}$)(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\
 _CONTAINER = re.compile(r"\$(CONTAINER\b|\{CONTAINER\})")
 _PORTS = {"http": (None, 80), "https": (None, 443), "": (None, 80, 443)}
 _HANDLERS = ("handle", "handle_path", "route", "handle_errors")
+_STREAMS = "1h"
+"""As long as HAProxy keeps a silent one."""
 _DOWN = ("502", "503", "504")
 """What Caddy says when it does not reach an app's container."""
 
@@ -139,7 +141,7 @@ def _site(block: Block, dialect: Dialect, page: str) -> Block:
         _refuse(directive, dialect)
     site, route = table.translate(block.directives) if dialect == "caddy1" else (block.directives, ())
     defaults = _defaults((*site, *route), page)
-    return Block(addresses, (*defaults, *site, *((new("route", body=route),) if route else ())), block.line)
+    return Block(addresses, _patient((*defaults, *site, *((new("route", body=route),) if route else ()))), block.line)
 
 
 def _refuse(directive: Directive, dialect: Dialect) -> None:
@@ -177,6 +179,20 @@ def _defaults(directives: Translated, page: str) -> Translated:
     if codes:
         found.append(new("handle_errors", *codes, body=_page(page)))
     return tuple(found)
+
+
+def _patient(directives: Translated) -> Translated:
+    """Each change of any app loads a new configuration, which would end the WebSockets of all."""
+    return tuple(map(_one_patient, directives))
+
+
+def _one_patient(directive: Directive) -> Directive:
+    body = directive.body or ()
+    if directive.name in _HANDLERS:
+        return replace(directive, body=_patient(body))
+    if directive.name == "reverse_proxy" and not any(inner.name == "stream_close_delay" for inner in body):
+        return replace(directive, body=(*body, new("stream_close_delay", _STREAMS)))
+    return directive
 
 
 def _page(page: str) -> Translated:
