@@ -32,9 +32,13 @@ def apply(paths: Paths) -> None:
 def emptied(paths: Paths, staged: Sections) -> bool:
     """Whether all apps have vanished at once: then it is Consul that lost them, and the proxies go on with what they have."""
     known = sections.split(read(paths.haproxy / "domains.map")).parts
+    said = paths.run / "emptied"
     if staged.parts or len(known) < _MANY:
+        said.unlink(missing_ok=True)
         return False
-    log.error("proxies: all %d apps have vanished from Consul at once; going on with the last routes", len(known))
+    if not said.exists():
+        log.error("proxies: all %d apps have vanished from Consul at once; going on with the last routes", len(known))
+        write(said, "")
     return True
 
 

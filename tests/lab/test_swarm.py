@@ -34,10 +34,11 @@ def network(lab: Lab) -> Iterator[str]:
     vxlan = "ip link add lab-vxlan type vxlan id 77 dev eth0 dstport 4799 && ip link del lab-vxlan"
     overlay = first.inside(["sh", "-c", vxlan], check=False).returncode == 0
     if overlay:
-        docker(first, "swarm", "init", "--advertise-addr", first.address)
+        if docker(first, "info", "-f", "{{.Swarm.LocalNodeState}}") != "active":
+            docker(first, "swarm", "init", "--advertise-addr", first.address)
         token = docker(first, "swarm", "join-token", "-q", "worker")
         for node in others:
-            docker(node, "swarm", "join", "--token", token, "--advertise-addr", node.address, f"{first.address}:2377")
+            docker(node, "swarm", "join", "--token", token, "--advertise-addr", node.address, f"{first.address}:2377", check=False)
         docker(first, "network", "create", "-d", "overlay", "--attachable", NETWORK)
     else:
         for node in lab.nodes:
@@ -52,13 +53,9 @@ def network(lab: Lab) -> Iterator[str]:
     for node in lab.nodes:
         docker(node, "network", "disconnect", NETWORK, "cluster-haproxy-1")
         docker(node, "rm", "-f", "swarm-test", check=False)
-    if overlay:
-        docker(first, "network", "rm", NETWORK)
-        for node in (*others, first):
-            docker(node, "swarm", "leave", "--force")
-    else:
-        for node in lab.nodes:
-            docker(node, "network", "rm", NETWORK)
+    for node in [first] if overlay else lab.nodes:
+        docker(node, "network", "rm", NETWORK)
+    # the nodes stay in the swarm: `docker swarm leave` makes Docker forget the names of all containers on all networks of that host
 
 
 @pytest.fixture(scope="module")
