@@ -113,8 +113,9 @@ def _haproxy_processes(nodes: Sequence[Node]) -> list[str]:
 def _under_load(nodes: Sequence[Node]) -> tuple[str, ...]:
     """A hundred changes of other apps in a row, while one app is asked in four ways through a foreign node."""
     url = apps.publish(PROJECT / "examples/hello", "hello")
+    before = apps.last_event(nodes[0], url, "main")
     apps.event(nodes[0], "deploy", json.dumps({"repo": url, "branch": "main", "master": nodes[0].name}))
-    assert apps.wait(nodes[0], url, "main", 120)["outcome"] == "committed"
+    assert apps.wait(nodes[0], url, "main", 120, after=before)["outcome"] == "committed"
     host, through = "hello.example.com", nodes[2].address
     wait_until("hello is served", lambda: "hello" in _ask(nodes[2], host), 20)
     sock = WebSocket(through, host)

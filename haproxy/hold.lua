@@ -14,6 +14,17 @@ local function late(host)
   return began ~= nil
 end
 
+-- Called by lua.pause, for what goes to this node's own Caddy: waits while Caddy gets a new configuration. The mark is when that began.
+local function pause()
+  local began = tonumber(marks:lookup("*") or "")
+  while began and core.now().sec - began < 5 do
+    core.msleep(5)
+    began = tonumber(marks:lookup("*") or "")
+  end
+end
+
+core.register_action("pause", { "http-req", "tcp-req" }, pause)
+
 core.register_action("hold", { "http-req" }, function(txn)
   if late(txn:get_var("txn.host")) then txn:set_var("txn.late", true) end
 end)

@@ -18,6 +18,8 @@ def refused(staged: Sections, live: Sections) -> dict[str, str]:
     """App -> why its routes cannot be used. Who has a domain in ``live`` keeps it, else the first by name."""
     bad = {app: "the record is no JSON object with a list of domains" for app, word in staged.words.items() if word == sections.BROKEN}
     for app, part in staged.parts.items():
+        if part == live.parts.get(app):
+            continue
         wrong = next((line for line in part.splitlines() if line and not _LINE.match(line)), None)
         if wrong is not None and app not in bad:
             bad[app] = f"{wrong!r} is not a domain in lower case and a node's name"
@@ -25,7 +27,7 @@ def refused(staged: Sections, live: Sections) -> dict[str, str]:
 
 
 def _clashes(hosts: Mapping[str, Mapping[str, str]], live: Sections) -> dict[str, str]:
-    had = {host: app for app, part in live.parts.items() for host in sections.map_lines(part)}
+    had = {line.partition(" ")[0]: app for app, part in live.parts.items() for line in part.splitlines()}
     owners = {host: app for host, app in had.items() if host in hosts.get(app, ())}
     bad = {}
     for app, listed in sorted(hosts.items()):

@@ -9,24 +9,25 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
-from handler.proxies import caddy, haproxy, maps
 from handler.proxies.paths import Paths
 
 log = logging.getLogger(__name__)
 
-_PARTS: dict[str, Callable[[Paths], None]] = {"maps": maps.apply, "haproxy": haproxy.apply, "caddy": caddy.apply}
+_PARTS = ("maps", "haproxy", "caddy")
+"""Modules, imported only when they are asked for: users wait for the map of a move."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Bring in the parts named in ``arguments``; all of them when there are none."""
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), stream=sys.stderr, format="%(levelname)s %(message)s")
     paths = Paths.from_environment(os.environ)
-    for name in arguments or _PARTS:
+    for name in [name for name in _PARTS if name in arguments] or _PARTS:
         try:
             with paths.locked():
-                _PARTS[name](paths)
+                import_module(f"handler.proxies.{name}").apply(paths)
         except Exception:
             log.exception("proxies: %s could not be brought in; the proxy goes on with what it has", name)
     return 0

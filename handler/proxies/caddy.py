@@ -55,9 +55,11 @@ def _staged(paths: Paths) -> Sections:
 
 
 def _page_sites(part: str) -> str:
-    """Whether a part that a person edited makes sense, Caddy says."""
+    """Whether a part that a person edited makes sense, Caddy says. Most have no page of their own, and there may be a thousand."""
+    if part.count("handle_errors") == part.count(caddyfile.MAINTENANCE):
+        return ""
     with contextlib.suppress(caddyfile.CaddyfileError):
-        return caddyfile.page_sites(part) if part else ""
+        return caddyfile.page_sites(part)
     return ""
 
 
@@ -92,7 +94,8 @@ def _bring_in(paths: Paths, wanted: Sections) -> str:
     if text == read(live_path):
         return ""
     try:
-        why = _load(paths, text)
+        with maps.paused(paths):
+            why = _load(paths, text)
         log.info("proxies: Caddyfile %s", "refused" if why else "loaded")
     except OSError:
         why = _refused(paths, wanted)

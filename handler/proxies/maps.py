@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from handler.core import routes, sections
@@ -15,6 +16,10 @@ from handler.proxies.paths import Paths, read, talk, write
 
 log = logging.getLogger(__name__)
 
+_PAUSE = "*"
+"""The mark of :func:`paused` in ``hold.map``, see ``haproxy/hold.lua``."""
+_YOUNG = 0.3
+"""Seconds that a client far away needs from its first word to its request."""
 _BATCH = 100
 """Commands in one line to HAProxy; its buffer is 16 KiB."""
 _LATE = 3.0
@@ -87,6 +92,27 @@ def hold_now(paths: Paths, app: str) -> None:
     held = json.loads(read(paths.applied) or "{}").get("hold", {})
     held[app] = {"record": records.get(app), "since": time.time(), "gone": time.time()}
     _bring_in_holds(paths, held, pages)
+
+
+@contextmanager
+def paused(paths: Paths) -> Iterator[None]:
+    """New requests for this node's Caddy wait meanwhile, and those that came just before get a moment.
+
+    With each configuration Caddy starts new servers and closes the connections of the old ones that have no request yet (net/http,
+    Server.Shutdown): a TLS handshake under way would end without an answer.
+    """
+    sock, file = paths.run / "haproxy" / "admin.sock", paths.haproxy / "hold.map"
+    try:
+        talk(sock, f"add map {file} {_PAUSE} {time.time():.3f}")
+        time.sleep(_YOUNG)
+    except OSError:
+        yield  # HAProxy does not run, so nobody comes
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the mark ends by itself
+            talk(sock, f"del map {file} {_PAUSE}")
 
 
 def _bring_in_holds(paths: Paths, held: Mapping[str, Any], pages: Iterable[str]) -> None:
