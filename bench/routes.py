@@ -18,6 +18,7 @@ from clusterlab import apps, cluster
 from clusterlab.node import Node
 from clusterlab.run import PROJECT, LabError, run, wait_until
 from clusterlab.visitor import Seen, WebSocket, asking
+from handler.core.caddyfile import translate
 
 FEW, MANY, DOMAINS = 10, 1000, 5
 CHANGES = 10
@@ -46,8 +47,8 @@ def measure() -> list[tuple[str, ...]]:
 
 def _record(number: int, master: Node, word: str) -> str:
     domains = [f"d{n}.app{number}.example.com" for n in range(DOMAINS)]
-    sites = "".join(f'http://{domain} {{\n\trespond "{word} on {master.name}"\n}}\n' for domain in domains)
-    known = {"haproxy": {}, "caddyfile": sites, "domains": domains, "master": master.name, "ip": master.address, "slave": "", "event": word}
+    text = ", ".join(f"http://{domain}" for domain in domains) + f' {{\n\trespond "{word} on {master.name}"\n}}\n'
+    known = {"haproxy": {}, "caddyfile": translate(text, "nobody").caddyfile, "domains": domains, "master": master.name, "ip": master.address, "slave": "", "event": word}
     return json.dumps(known)
 
 

@@ -9,10 +9,7 @@ consul {
   }
 }
 template_error_fatal = false
-wait {
-  min = "10ms"
-  max = "200ms"
-}
+# no `wait`: each template would be rendered twice for a change
 template {
   source          = "/etc/cluster/templates/hold.map.ctmpl"
   destination     = "/var/lib/cluster/proxy/staging/hold.map"

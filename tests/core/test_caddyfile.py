@@ -26,7 +26,7 @@ def test_the_seed_s_wordpress_example() -> None:
     assert site.dialect == "caddy1"
     assert "reverse_proxy wp-web-1:80" in site.caddyfile
     assert "redir * http://test.example.com 301" in site.caddyfile
-    assert site.caddyfile.count("output stdout") == 2
+    assert site.caddyfile.count("\tlog\n") == 2
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_address_that_could_catch_others_requests_is_refused(address: str) ->
 def test_caddy_2_passes_with_defaults() -> None:
     text = one("reverse_proxy ct:1 {\n header_up A {host}\n}")
     assert "header_up A {host}" in text
-    assert "output stdout" in text
+    assert "\tlog\n" in text
 
 
 def test_global_options_are_refused() -> None:

@@ -20,23 +20,26 @@ __all__ = ["CaddyfileError", "Site", "hashed", "page_sites", "translate"]
 Dialect = Literal["caddy1", "caddy2"]
 
 MAINTENANCE = "cluster_maintenance"
-"""The snippet, in every node's Caddyfile, that shows the maintenance page."""
+"""The route, in every node's Caddyfile, that shows the maintenance page; one for all sites, since a copy in each triples Caddy's load."""
 
 PAGE_PORTS = {"http": 81, "https": 444}
 """Where Caddy shows the maintenance page for any host; only HAProxy comes there, with requests that were held for too long."""
 
-PAGES = f"""({MAINTENANCE}) {{
-	root * /etc/cluster/caddy
-	rewrite * /maintenance.html
-	header Retry-After 5
-	file_server {{
-		status 503
+_SHOW = f"\terror 503\n\thandle_errors {{\n\t\tinvoke {MAINTENANCE}\n\t}}\n"
+PAGES = f"""&({MAINTENANCE}) {{
+	@down vars {{http.error.status_code}} 502 503 504
+	handle @down {{
+		root * /etc/cluster/caddy
+		rewrite * /maintenance.html
+		header Retry-After 5
+		file_server {{
+			status 503
+		}}
 	}}
 }}
 http:// {{
-	import {MAINTENANCE}
-}}
-""" + "".join(f"{scheme}://:{port} {{\n\timport {MAINTENANCE}\n}}\n" for scheme, port in PAGE_PORTS.items())
+{_SHOW}}}
+""" + "".join(f"{scheme}://:{port} {{\n{_SHOW}}}\n" for scheme, port in PAGE_PORTS.items())
 """What every node's Caddyfile has before the sites of apps; ``http://`` is for an app whose site is not there yet."""
 
 MAX_PAGE = 64 * 1024
@@ -102,7 +105,7 @@ def page_sites(caddyfile: str) -> str:
     """Sites with nothing but the maintenance page, for those sites of a translated text that have a page of their own."""
     found = []
     for block in parse(caddyfile):
-        own = [d for d in block.directives if d.name == "handle_errors" and (not d.args or "503" in d.args) and d.body != _page("")]
+        own = [d for d in block.directives if d.name == "handle_errors" and (not d.args or "503" in d.args) and d != _on_errors("")]
         if own:
             kept = tuple(d for d in block.directives if d.name in ("tls", "log"))
             addresses = tuple(address for old in block.addresses for address in _page_addresses(old))
@@ -171,13 +174,11 @@ def _defaults(directives: Translated, page: str) -> Translated:
     have = {directive.name for directive in directives}
     found: list[Directive] = []
     if "log" not in have:
-        found.append(new("log", body=(new("output", "stdout"),)))
+        found.append(new("log"))
     if "encode" not in have:
         found.append(new("encode", "gzip", "zstd"))
-    handled = [directive.args for directive in directives if directive.name == "handle_errors"]
-    codes = tuple(code for code in _DOWN if not any(code in args or not args for args in handled))
-    if codes:
-        found.append(new("handle_errors", *codes, body=_page(page)))
+    if not any(directive.name == "handle_errors" and not directive.args for directive in directives):
+        found.append(_on_errors(page))
     return tuple(found)
 
 
@@ -195,14 +196,16 @@ def _one_patient(directive: Directive) -> Directive:
     return directive
 
 
-def _page(page: str) -> Translated:
+def _on_errors(page: str) -> Directive:
+    """The maintenance page when the container is not reached. No codes with the common one: Caddy compiles an expression for each site."""
     if not page:
-        return (new("import", MAINTENANCE),)
+        return new("handle_errors", body=(new("invoke", MAINTENANCE),))
     if len(page.encode()) > MAX_PAGE:
         raise CaddyfileError(0, f"maintenance.html has more than {MAX_PAGE // 1024} KiB")
     answer = new("respond", page, "503")
     placeholders.refuse_reading(answer)
-    return (new("header", "Retry-After", "5"), new("header", "Content-Type", "text/html; charset=utf-8"), answer)
+    kind = new("header", "Content-Type", "text/html; charset=utf-8")
+    return new("handle_errors", *_DOWN, body=(new("header", "Retry-After", "5"), kind, answer))
 
 
 def _address(address: str, line: int, *, plain: bool) -> str:
