@@ -93,10 +93,13 @@ def _bring_in(paths: Paths, wanted: Sections) -> str:
     live_path, text = paths.caddy / "Caddyfile", sections.join(wanted)
     if text == read(live_path):
         return ""
+    began = time.monotonic()
     try:
         with maps.paused(paths):
+            paused = time.monotonic()
             why = _load(paths, text)
-        log.info("proxies: Caddyfile %s", "refused" if why else "loaded")
+        took = (time.monotonic() - began, time.monotonic() - paused)
+        log.info("proxies: Caddyfile %s in %.2f s, %.2f s of it by Caddy", "refused" if why else "loaded", *took)
     except OSError:
         why = _refused(paths, wanted)
         log.info("proxies: Caddy does not run; it reads its Caddyfile when it starts")

@@ -58,12 +58,15 @@ def apply(paths: Paths) -> None:
             write(paths.haproxy / name, "")
     bad = {app: why for app, part in staged.parts.items() if (why := _broken(app, part))}
     bad |= _clashes({app: part for app, part in staged.parts.items() if app not in bad}, live)
-    wanted, bad = isolate.accepted(staged, live, bad, lambda candidate: _refused(paths.staging, candidate))
+    before = read(live_path)
+    wanted, bad = isolate.accepted(
+        staged, live, bad, lambda candidate: "" if assembled(candidate) == before else _refused(paths.staging, candidate)
+    )
     if wanted is None:
         log.error("proxies: haproxy.cfg is refused, going on with the last good one: %s", bad[""])
         return
     quarantine.report(paths, "haproxy", bad, staged.parts, live.parts)
-    text, before = assembled(wanted), read(live_path)
+    text = assembled(wanted)
     if text != before:
         write(live_path, text)
         if _reload(paths):
@@ -132,8 +135,9 @@ def _clashes(parts: Mapping[str, str], live: Sections) -> dict[str, str]:
 
 
 def _refused(folder: Path, wanted: Sections) -> str:
+    """Names of containers are known to HAProxy's container only; here, looking them up would wait for the node's DNS server."""
     candidate = folder / ".haproxy.candidate"
-    write(candidate, assembled(wanted))
+    write(candidate, assembled(wanted).replace("init-addr last,libc,none", "init-addr none"))
     words = check(["haproxy", "-c", "-f", str(candidate)])
     candidate.unlink(missing_ok=True)
     alerts = [line for line in words.splitlines() if "ALERT" in line]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class CaddyfileError(ValueError):
@@ -26,7 +26,7 @@ class Directive:
     name: str
     args: tuple[str, ...] = ()
     body: tuple[Directive, ...] | None = None
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
 
 Translated = tuple[Directive, ...]
@@ -50,7 +50,7 @@ class Block:
 
     addresses: tuple[str, ...]
     directives: tuple[Directive, ...]
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
