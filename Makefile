@@ -2,7 +2,7 @@
 PYTHON = $(shell lab/lab venv)
 VENV_READY = $(HOME)/.cache/cluster-lab/venv/ready-$(shell (pwd; cat setup.py pyproject.toml) | md5sum | cut -c1-8)
 
-.PHONY: help demo dev test test-quick check bench clean venv prepare
+.PHONY: help demo dev test test-quick simulate check bench clean venv prepare
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,11 @@ test: prepare venv  ## every tier: core, simulation, component, lab; installs wh
 	$(PYTHON) -m pytest tests
 
 test-quick: venv  ## the tiers that need only Python
-	$(PYTHON) -m pytest tests/core
+	$(PYTHON) -m pytest tests/core tests/simulation
+
+SEEDS = 10000
+simulate: venv  ## whole operations with random failures: make simulate SEEDS=100000
+	$(PYTHON) -m pytest -s tests/simulation --seeds=$(SEEDS)
 
 check: venv  ## style, types, import directions
 	$(PYTHON) -m ruff check .

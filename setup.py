@@ -27,7 +27,7 @@ setup(
         "GitPython>=3.1.40",
     ],
     extras_require={
-        "test": ["pytest>=8", "hypothesis>=6.100", "requests>=2.31"],
+        "test": ["pytest>=8", "hypothesis>=6.100", "requests>=2.31", "greenlet>=3"],
         "check": ["ruff>=0.6", "mypy>=1.10", "import-linter>=2.0", "types-PyYAML", "types-requests", "types-docker"],
     },
     entry_points={"console_scripts": ["handler=handler.cli:main", "cluster=handler.operator:main"]},

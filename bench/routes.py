@@ -48,7 +48,15 @@ def measure() -> list[tuple[str, ...]]:
 def _record(number: int, master: Node, word: str) -> str:
     domains = [f"d{n}.app{number}.example.com" for n in range(DOMAINS)]
     text = ", ".join(f"http://{domain}" for domain in domains) + f' {{\n\trespond "{word} on {master.name}"\n}}\n'
-    known = {"haproxy": {}, "caddyfile": translate(text, "nobody").caddyfile, "domains": domains, "master": master.name, "ip": master.address, "slave": "", "event": word}
+    known = {
+        "haproxy": {},
+        "caddyfile": translate(text, "nobody").caddyfile,
+        "domains": domains,
+        "master": master.name,
+        "ip": master.address,
+        "slave": "",
+        "event": word,
+    }
     return json.dumps(known)
 
 

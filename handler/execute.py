@@ -15,12 +15,15 @@ from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
-from handler.core.steps import Step
-from handler.residence import ABORTED, COMMITTED
+from handler.core.steps import AwaitTrialGone, StartApp, Step, TakeOwnership
+from handler.residence import ABORTED, CLEANED, COMMITTED
 
 log = logging.getLogger(__name__)
 
 CONCLUDED = "concluded"
+SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
+"""Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
+goes with the power, whatever the journal says."""
 _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
 
@@ -71,7 +74,7 @@ def _before(ctx: Context, plan: Plan) -> str | None:
 
 def _perform(ctx: Context, phase: str, step: Step, seconds: float) -> None:
     journal, clock, event = ctx.ports.journal, ctx.ports.clock, ctx.op.event.id
-    if f"{phase} done {step}" in journal.done(ctx.app, event):
+    if f"{phase} done {step}" in journal.done(ctx.app, event) and not isinstance(step, SERVING):
         return
     ctx.guard()
     journal.mark(ctx.app, event, f"{phase} begun {step}")
@@ -121,6 +124,8 @@ def _settle(ctx: Context, plan: Plan, why: str | None) -> str:
             clock.sleep(1.0)
             continue
         if outcome in (COMMITTED, ABORTED):
+            if plan.leads and why is not None:
+                ctx.say(CLEANED, {"node": ctx.me})
             return outcome
         clock.sleep(1.0)
 
@@ -142,16 +147,19 @@ def _attempt(ctx: Context, step: Step) -> bool:
 
 
 def _tail(ctx: Context, outcome: str, steps: Iterable[Step]) -> bool:
-    """Every step, also when one before it failed: they are independent enough, and the rest must not wait for a person."""
+    """Every step, also when one before it failed: they are independent enough, and the rest must not wait for a person.
+
+    Only what follows a start that failed waits for the start.
+    """
     complete = True
     for step in steps:
         try:
             _perform(ctx, outcome, step, limits.TAIL)
-        except errors.Temporary as error:
-            complete = False
-            log.warning("%s: %s: %s; tried again later", ctx.app, step, error)
         except errors.ClusterError as error:
             log.error("%s: %s: %s", ctx.app, step, error)  # noqa: TRY400
+            if isinstance(step, SERVING):
+                return False
+            complete &= not isinstance(error, errors.Temporary)
         except Exception:
             log.exception("%s: %s: unexpected error", ctx.app, step)
     return complete

@@ -15,6 +15,8 @@ from handler.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_STARTING = " starting"
+
 
 def announce(ports: Ports, here: Settings) -> None:
     """Write ``node/<name>``, when it says something new."""
@@ -66,8 +68,9 @@ def _run(ports: Ports, app: str, deploy_id: str) -> None:
         log.error("%s: its code (deploy %s) is not on this node any more: deploy it again", app, deploy_id)
         return
     log.info("%s: this node is its master: start deploy %s", app, deploy_id)
-    ports.deploys.own(app, deploy_id)
+    ports.deploys.own(app, f"{deploy_id}{_STARTING}")  # so that a start that fails, or is cut short, is tried again
     ports.compose.up(ports.deploys.path(app, deploy_id), lambda: None)
+    ports.deploys.own(app, deploy_id)
 
 
 def _stop(ports: Ports, app: str) -> None:

@@ -12,6 +12,11 @@ for path in (PROJECT, PROJECT / "lab", PROJECT / "tests"):
         sys.path.insert(0, str(path))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", type=int, default=2000, help="how many runs the simulation makes")
+    parser.addoption("--seed", type=int, default=None, help="make this one run of the simulation")
+
+
 @pytest.fixture(scope="session")
 def consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Consul server of this test run's own."""

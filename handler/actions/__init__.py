@@ -31,6 +31,7 @@ ACTIONS: dict[type[s.Step], Action] = {
     s.SendSnapshots: switch.send_snapshots,
     s.SayReleased: switch.say_released,
     s.AwaitOutcome: switch.await_outcome,
+    s.AwaitTrialGone: switch.await_trial_gone,
     s.LiftHold: switch.lift_hold,
     s.AwaitReleased: start.await_released,
     s.VerifyCopies: start.verify_copies,

@@ -1,7 +1,8 @@
 """When a started app counts as healthy. Pure; asked again and again by ``AwaitHealthy``.
 
 A container with a health check must be healthy; one that the proxies send requests to, and has no health check, must accept
-connections; any other must run, or have ended well. Where there is neither check nor port, everything must stay up for a while.
+connections; any other must run, or have ended well, but not all of them. Where there is neither check nor port, everything must
+stay up for a while.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def judge(spec: AppSpec, containers: Iterable[Container], answered: Collection[t
     missing = {service.name for service in spec.services} - {c.service for c in found}
     if missing:
         return Verdict(ready=False, why=f"no container of {', '.join(sorted(missing))} yet")
-    waiting = [why for c in found if (why := _waiting(c))]
+    waiting = [why for c in found if (why := _waiting(c, must_run=_serves(spec, c)))]
+    if all(c.state != "running" for c in found):
+        waiting.append("nothing runs")
     waiting += [f"{name} does not answer on port {port}" for name, port in to_probe(spec, found) if (name, port) not in answered]
     if waiting:
         return Verdict(ready=False, why="; ".join(waiting))
@@ -59,8 +62,13 @@ def _broken(container: Container) -> str:
     return ""
 
 
-def _waiting(container: Container) -> str:
+def _serves(spec: AppSpec, container: Container) -> bool:
+    checked = {service.name for service in spec.services if service.has_healthcheck}
+    return container.service in checked or container.name in dict(spec.upstreams)
+
+
+def _waiting(container: Container, *, must_run: bool) -> str:
     if container.health and container.health != "healthy":
         return f"{container.name} is {container.health}"
-    ended_well = container.state == "exited" and not container.exit_code
+    ended_well = container.state == "exited" and not container.exit_code and not must_run
     return "" if container.state == "running" or ended_well else f"{container.name} is {container.state}"

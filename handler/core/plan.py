@@ -200,8 +200,9 @@ def _again(op: Operation) -> Steps:
 def _back(op: Operation) -> tuple[Undo, ...]:
     """The old version serves again, on its untouched or restored volumes."""
     old = op.previous_deploy_id
+    gone: Steps = (s.AwaitTrialGone(op.target),) if op.moves else ()
     return (
-        Undo(s.StopApp(), (s.TakeOwnership(old), s.StartApp(old), s.AwaitHealthy(old))),
+        Undo(s.StopApp(), (*gone, s.TakeOwnership(old), s.StartApp(old), s.AwaitHealthy(old))),
         Undo(s.HoldRequests(), (s.LiftHold(),)),
     )
 

@@ -357,6 +357,16 @@ class DropTrialVolumes(Step):
 
 
 @dataclass(frozen=True)
+class AwaitTrialGone(Step):
+    """Source, aborted: the target has taken back its trial copy."""
+
+    target: str
+
+    def __str__(self) -> str:
+        return f"wait until the trial copy on {self.target} is gone"
+
+
+@dataclass(frozen=True)
 class LiftHold(Step):
     """Requests flow again."""
 

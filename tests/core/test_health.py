@@ -7,6 +7,8 @@ from handler.core.model import AppSpec, Container, Service
 WEB = Service("web")
 PORT = AppSpec((WEB,), upstreams=(("p-web-1", 80),))
 BLIND = AppSpec((WEB,))
+JOB = AppSpec((WEB, Service("job")))
+CHECKED = AppSpec((Service("web", has_healthcheck=True), Service("job")))
 
 
 def container(state: str = "running", health: str = "", **more: int) -> Container:
@@ -26,7 +28,9 @@ def container(state: str = "running", health: str = "", **more: int) -> Containe
         (PORT, [container("restarting", restarts=3)], (), 1, False, True),
         (BLIND, [container()], (), 1, False, False),
         (BLIND, [container()], (), limits.WATCH, True, False),
-        (BLIND, [container("exited")], (), limits.WATCH, True, False),
+        (BLIND, [container("exited")], (), limits.WATCH, False, False),
+        (JOB, [container(), Container("p-job-1", "job", "exited")], (), limits.WATCH, True, False),
+        (CHECKED, [container("exited"), Container("p-job-1", "job", "running")], (), limits.WATCH, False, False),
     ],
 )
 def test_verdicts(spec, found, answered, seconds, ready, failed) -> None:

@@ -61,7 +61,8 @@ class TestEveryOperation:
             made = plan(op, node)
             undone = {type(undo.after): kinds(undo.steps) for undo in reversed(made.aborted)}
             if s.StopApp in kinds(made.before):
-                assert undone[s.StopApp] == [s.TakeOwnership, s.StartApp, s.AwaitHealthy]
+                first = [s.AwaitTrialGone] if op.moves else []
+                assert undone[s.StopApp] == [*first, s.TakeOwnership, s.StartApp, s.AwaitHealthy]
                 assert undone[s.HoldRequests][0] is s.LiftHold
 
     def test_only_the_leader_commits_and_it_commits_last(self, op) -> None:
