@@ -15,7 +15,7 @@ from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
-from handler.core.steps import AwaitTrialGone, StartApp, Step, TakeOwnership
+from handler.core.steps import AwaitHealthy, AwaitTrialGone, StartApp, Step, TakeOwnership
 from handler.residence import ABORTED, CLEANED, COMMITTED
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,11 @@ _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
 
 
-def execute(ctx: Context, plan: Plan) -> bool:
-    """Do this node's part; returns whether it is complete (else a later call finishes the tail)."""
+def execute(ctx: Context, plan: Plan, *, superseded: bool = False) -> bool:
+    """Do this node's part; returns whether it is complete (else a later call finishes the tail).
+
+    ``superseded`` when the operation has ended and a later one has begun: then what runs is that one's business.
+    """
     log.info("%s: %s %s -> %s", ctx.app, ctx.op.event.kind, ctx.op.event.id, plan.recipe)
     for number, step in enumerate(plan.before, 1):
         log.info("%s:   %d. %s", ctx.app, number, step)
@@ -41,11 +44,19 @@ def execute(ctx: Context, plan: Plan) -> bool:
         tail += [*(plan.again if why is not None and plan.leads else ()), *plan.committed]
     else:
         tail += _applicable(ctx, plan.aborted)
-    complete = _tail(ctx, outcome, tail)
+    complete = _tail(ctx, outcome, _without_starts(ctx, outcome, tail) if superseded else tail)
     if complete:
         ctx.ports.journal.mark(ctx.app, ctx.op.event.id, CONCLUDED)
     log.info("%s: %s %s: %s%s", ctx.app, ctx.op.event.kind, ctx.op.event.id, outcome, f": {why}" if why else "")
     return complete
+
+
+def _without_starts(ctx: Context, outcome: str, tail: list[Step]) -> list[Step]:
+    """A start that did not work yet is left to ``resume_app``, which starts what has no token when no operation is open."""
+    done = ctx.ports.journal.done(ctx.app, ctx.op.event.id)
+    if any(isinstance(step, StartApp) and f"{outcome} done {step}" not in done for step in tail):
+        ctx.ports.deploys.disown(ctx.app)
+    return [step for step in tail if not isinstance(step, (*SERVING, AwaitHealthy))]
 
 
 def concluded(ctx: Context) -> bool:

@@ -52,8 +52,9 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
             continue
         started = bool(ports.journal.done(app, op.event.id))
         newest = number == len(begun) - 1
-        if newest or started or ctx.outcome() is None:
-            complete = execute(ctx, plan(op, ctx.me)) and complete
+        ended = ctx.outcome() is not None
+        if newest or started or not ended:
+            complete = execute(ctx, plan(op, ctx.me), superseded=ended and not newest) and complete
     return complete
 
 

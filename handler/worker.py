@@ -177,8 +177,10 @@ def main(_arguments: Sequence[str]) -> int:
 
 def _lift_late_holds(ports: Ports) -> None:
     """consul-template starts nothing when nothing changes, so that what has to happen after a time happens here."""
-    with suppress(OSError):
+    try:
         ports.proxies.tick()
+    except Exception:
+        log.exception("proxies: what is due by time could not be done; tried again")
 
 
 def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:

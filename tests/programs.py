@@ -35,7 +35,7 @@ def free_port() -> int:
 def consul_server(folder: Path) -> Iterator[str]:
     """Address of a Consul server of this test run's own."""
     program = need("consul")
-    ports = {name: free_port() for name in ("http", "server", "serf-lan", "serf-wan", "dns", "grpc")}
+    ports = {name: free_port() for name in ("http", "server", "serf-lan", "serf-wan", "dns", "grpc", "grpc-tls")}
     flags = [f"-{name}-port={port}" for name, port in ports.items()]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(

@@ -153,6 +153,9 @@ def lift_hold(ctx: Context, step: s.LiftHold) -> None:  # noqa: ARG001
     """The way back is complete. The record names the event, since the proxies lift a hold when both have changed."""
 
     def lift() -> bool:
+        hold = ctx.ports.store.get(names.hold_key(ctx.app))
+        if hold and not str(record.loads(hold.value).get("why", "")).endswith(ctx.op.event.id):
+            return True  # of an operation that began later, or of a person
         entry = ctx.ports.store.get(names.record_key(ctx.app))
         known = record.loads(entry.value if entry else None)
         if entry is None or not known:

@@ -63,6 +63,13 @@ def _entry(name: str, entry: object) -> dict[str, Any]:
     found: dict[str, Any] = {"backends": [_backend(name, backend) for backend in backends]}
     if name not in HTTP:
         found["frontend"] = _frontend(name, entry.get("frontend"))
+        return found
+    for backend in found["backends"]:
+        option = backend["use_backend_option"]
+        if not _HOST.search(option) or not option.startswith("if ") or "||" in option or " or " in option:
+            raise HaproxyError(
+                f"HAPROXY {name}: use_backend_option must be for one host, like 'if {{ hdr(host) -i name }}': all apps share {name}"
+            )
     return found
 
 

@@ -6,7 +6,7 @@ Records may have been edited by people, so that every line is looked at before H
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from handler.core import sections
 from handler.core.sections import Sections
@@ -20,15 +20,16 @@ def refused(staged: Sections, live: Sections) -> dict[str, str]:
     for app, part in staged.parts.items():
         if part == live.parts.get(app):
             continue
-        wrong = next((line for line in part.splitlines() if line and not _LINE.match(line)), None)
+        wrong = next((line for line in part.split("\n") if line and not _LINE.match(line)), None)
         if wrong is not None and app not in bad:
             bad[app] = f"{wrong!r} is not a domain in lower case and a node's name"
-    return bad | _clashes({app: sections.map_lines(part) for app, part in staged.parts.items() if app not in bad}, live)
+    hosts = {app: sections.map_lines(part) for app, part in staged.parts.items() if app not in bad}
+    return bad | _clashes(hosts, bad, live)
 
 
-def _clashes(hosts: Mapping[str, Mapping[str, str]], live: Sections) -> dict[str, str]:
-    had = {line.partition(" ")[0]: app for app, part in live.parts.items() for line in part.splitlines()}
-    owners = {host: app for host, app in had.items() if host in hosts.get(app, ())}
+def _clashes(hosts: Mapping[str, Mapping[str, str]], kept: Iterable[str], live: Sections) -> dict[str, str]:
+    had = {line.partition(" ")[0]: app for app, part in live.parts.items() for line in part.split("\n")}
+    owners = {host: app for host, app in had.items() if app in kept or host in hosts.get(app, ())}
     bad = {}
     for app, listed in sorted(hosts.items()):
         other = next((f"{host} belongs to {owners[host]}" for host in listed if owners.get(host, app) != app), "")

@@ -31,7 +31,7 @@ def split(text: str) -> Sections:
     parts: dict[str, list[str]] = {}
     words: dict[str, str] = {}
     into = header
-    for line in text.splitlines():
+    for line in text.split("\n"):  # nothing else ends a line for HAProxy and Caddy
         mark = _MARK.match(line)
         if mark:
             into = parts[mark["app"]] = []
@@ -67,7 +67,7 @@ def present(staged: Sections, live: Sections) -> Sections:
 def map_lines(text: str) -> dict[str, str]:
     """Key -> value of a HAProxy map file; of two equal keys the first one counts, as in HAProxy."""
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         key, _, value = line.strip().partition(" ")
         if key and not key.startswith("#"):
             found.setdefault(key, value.strip())

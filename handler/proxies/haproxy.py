@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from handler.proxies.paths import Paths, check, read, talk, write
 log = logging.getLogger(__name__)
 
 _VALUE = "#@haproxy "
+_NODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
+_ADDRESS = re.compile(r"^[0-9a-fA-F.:]{2,45}\Z")
 _NOISE = re.compile(r"^\[\w+\]\s+\(\d+\)\s+: (config : )?(parsing \[[^\]]*\]\s*: )?")
 """Process id and line of a temporary file say nothing, and would make the same complaint look new each time."""
 _EMPTY = """global
@@ -52,12 +54,13 @@ def apply(paths: Paths) -> None:
     staged, live = sections.split(read(paths.staging / "haproxy.cfg")), sections.split(read(live_path))
     if not staged.header or maps.emptied(paths, staged):
         return
+    live = Sections(live.header, {app: part for app, part in live.parts.items() if not _broken(app, part)}, live.words)
     staged = sections.present(staged, live)
     for name in ("domains.map", "hold.map"):
         if not (paths.haproxy / name).exists():
             write(paths.haproxy / name, "")
     bad = {app: why for app, part in staged.parts.items() if (why := _broken(app, part))}
-    bad |= _clashes({app: part for app, part in staged.parts.items() if app not in bad}, live)
+    bad |= _clashes({app: part for app, part in staged.parts.items() if app not in bad}, bad.keys(), live)
     before = read(live_path)
     wanted, bad = isolate.accepted(
         staged, live, bad, lambda candidate: "" if assembled(candidate) == before else _refused(paths.staging, candidate)
@@ -78,7 +81,7 @@ def apply(paths: Paths) -> None:
 def ports(paths: Paths) -> tuple[int, ...]:
     """The ports that apps' own frontends listen on now."""
     parts = sections.split(read(paths.haproxy / "haproxy.cfg")).parts
-    return tuple(sorted({port for app, part in parts.items() for port in haproxy.ports(_parsed(app, part)[0])}))
+    return tuple(sorted({port for app, part in parts.items() if not _broken(app, part) for port in haproxy.ports(_parsed(app, part)[0])}))
 
 
 def check_part(folder: Path, app: str, value: Mapping[str, Any]) -> str:
@@ -103,26 +106,28 @@ def assembled(wanted: Sections) -> str:
 
 
 def _line(part: str) -> str:
-    return next((line for line in part.splitlines() if line.startswith(_VALUE)), _VALUE + "{}")
+    return next((line for line in part.split("\n") if line.startswith(_VALUE)), _VALUE + "{}")
 
 
 def _parsed(app: str, part: str) -> tuple[dict[str, Any], Place]:
     known = json.loads(_line(part).removeprefix(_VALUE))
     place = Place(str(known.get("master", "")), str(known.get("ip", "")), bool(known.get("here")), swarm=app.startswith(SWARM))
+    if known and not place.swarm and not (_NODE.match(place.master) and (place.here or _ADDRESS.match(place.ip))):
+        raise ValueError(f"master {place.master!r} and ip {place.ip!r} have to be a node's name and address")
     return haproxy.check(known.get("haproxy") or {}), place
 
 
 def _broken(app: str, part: str) -> str:
     try:
         _parsed(app, part)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         return str(error)
     return ""
 
 
-def _clashes(parts: Mapping[str, str], live: Sections) -> dict[str, str]:
+def _clashes(parts: Mapping[str, str], kept: Collection[str], live: Sections) -> dict[str, str]:
     """Ports that two want, which HAProxy itself would share out between them; who has a port keeps it."""
-    owners: dict[int, str] = {}
+    owners = {port: app for app, part in live.parts.items() if app in kept for port in haproxy.ports(_parsed(app, part)[0])}
     bad: dict[str, str] = {}
     for app in sorted(parts, key=lambda app: (live.parts.get(app, "").partition("\n")[0] != _line(parts[app]), app not in live.parts, app)):
         wanted = haproxy.ports(_parsed(app, parts[app])[0])

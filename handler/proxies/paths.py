@@ -67,7 +67,7 @@ class Paths:
 def read(path: Path) -> str:
     """The text of a file; empty when there is none."""
     with contextlib.suppress(FileNotFoundError):
-        return path.read_text()
+        return path.read_bytes().decode(errors="replace")
     return ""
 
 
@@ -75,8 +75,8 @@ def write(path: Path, text: str) -> None:
     """Replace a file at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)

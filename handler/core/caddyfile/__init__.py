@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from handler.core.caddyfile import files, placeholders, table
+from handler.core.caddyfile import files, placeholders, safety, table
 from handler.core.caddyfile.syntax import Block, CaddyfileError, Directive, Translated, dump, new, parse
 
 __all__ = ["CaddyfileError", "Site", "hashed", "page_sites", "translate"]
@@ -143,6 +143,7 @@ def _site(block: Block, dialect: Dialect, page: str) -> Block:
     for directive in _walk(block.directives):
         _refuse(directive, dialect)
     site, route = table.translate(block.directives) if dialect == "caddy1" else (block.directives, ())
+    safety.check((*site, *route))
     defaults = _defaults((*site, *route), page)
     return Block(addresses, _patient((*defaults, *site, *((new("route", body=route),) if route else ()))), block.line)
 
@@ -153,26 +154,12 @@ def _refuse(directive: Directive, dialect: Dialect) -> None:
         raise CaddyfileError(directive.line, f"{directive.name} is not allowed: {table.REFUSED[directive.name]}")
     if directive.name not in table.DROPPED or dialect == "caddy2":
         placeholders.refuse_reading(directive)
-    if dialect == "caddy1":
-        return
-    words = (directive, *(directive.body or ()))
-    if directive.name in ("root", "file_server", "php_fastcgi"):
-        folders = [arg for word in words if word.name == "root" for arg in word.args if arg.startswith("/") and arg != "/"]
-        if directive.name != "php_fastcgi" and not all(map(files.allowed, folders)):
-            raise CaddyfileError(directive.line, f"{directive.name} is only allowed in {files.SRV}")
-    outputs = [word.args[:1] for word in words if directive.name == "log" and word.name == "output"]
-    if any(output not in (("stdout",), ("stderr",), ("discard",)) for output in outputs):
-        raise CaddyfileError(directive.line, "log: output has to be stdout, stderr or discard")
-    if directive.name == "tls" and any(arg.startswith("/") for word in words for arg in word.args):
-        raise CaddyfileError(directive.line, "tls: files of the node are not reachable for an app")
-    if any("unix/" in arg for word in words for arg in word.args):
-        raise CaddyfileError(directive.line, f"{directive.name}: sockets of the node are not reachable for an app")
 
 
 def _defaults(directives: Translated, page: str) -> Translated:
     """What every site gets unless it says otherwise. Forwarded headers and timeouts are the server's, see the proxies' template."""
     have = {directive.name for directive in directives}
-    found: list[Directive] = []
+    found: list[Directive] = [] if "root" in have else [new("root", "*", files.SRV)]
     if "log" not in have:
         found.append(new("log"))
     if "encode" not in have:

@@ -208,9 +208,12 @@ def _dump(directives: Iterable[Directive], depth: int) -> Iterator[str]:
 
 
 def quote(word: str) -> str:
-    """A word as it must be written to stay one word."""
-    plain = word and not any(char.isspace() for char in word) and word not in "{}" and word[0] not in '"`#'
-    if plain:
+    """A word as it must be written to stay one word in Caddy's own lexer; refuses the few that no kind of quotes can hold."""
+    special = any(char.isspace() or char in '"`\\' for char in word)
+    if word and not special and word not in "{}" and word[0] != "#" and not word.startswith("<<"):
         return word
-    # a backslash before the closing quote would hide it; a backquoted word has no escapes
-    return f"`{word}`" if "`" not in word and ('"' in word or word.endswith("\\")) else '"' + word.replace('"', '\\"') + '"'
+    if "`" not in word:
+        return f"`{word}`"
+    if '"' not in word and "\\" not in word:
+        return f'"{word}"'
+    raise CaddyfileError(0, f"{word[:40]!r} has backquotes together with quotes or backslashes, which cannot be written safely")

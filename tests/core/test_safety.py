@@ -1,0 +1,77 @@
+"""No app's text reaches into Caddy's container, or out of its own site."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handler.core import haproxy, routes, sections
+from handler.core.caddyfile import CaddyfileError, translate
+from handler.core.caddyfile.syntax import Block, Directive, dump, parse
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "templates",
+        "handle {\n templates\n}",
+        "root * /data\nfile_server",
+        "root * data\nfile_server",
+        "root * /\nfile_server",
+        "handle {\n vars root /data\n file_server\n}",
+        "file_server {\n root /data\n}",
+        "reverse_proxy {header.X}",
+        "reverse_proxy unix//run/cluster/caddy/admin.sock",
+        "reverse_proxy unix+h2c//run/x",
+        "reverse_proxy a:1 {\n to unix//run/x\n}",
+        "reverse_proxy a:1 {\n handle_response {\n  root * /data\n  file_server\n }\n}",
+        "header {\n import /etc/passwd\n}",
+        "log {\n output file /data/x\n}\nrespond a",
+        "proxy / {>X}",
+        "root /srv/{>X}",
+        "fastcgi / unix//run/x php",
+        "proxy / unix:/run/x",
+        'header A "<<EOF"\nheader B "\nEOF\n}\nhttp://victim.example.com/* {\n respond stolen\n header Z z"',
+        'respond "a`b\\"c"',
+    ],
+)
+def test_what_reaches_into_caddy_is_refused_or_stays_one_word(body: str) -> None:
+    try:
+        text = translate(f"http://x.example.com {{\n{body}\n}}", "ct").caddyfile
+    except CaddyfileError:
+        return
+    assert [block.addresses for block in parse(text)] == [("http://x.example.com",)]
+    assert "`<<EOF`" in text
+
+
+def test_files_are_served_from_srv_only() -> None:
+    assert "root * /srv" in translate("http://x.example.com {\nfile_server browse\n}", "ct").caddyfile
+
+
+@given(st.text(min_size=1, max_size=12))
+def test_a_word_stays_one_word_or_is_refused(word: str) -> None:
+    try:
+        text = dump([Block(("http://x",), (Directive("header", ("A", word)),))])
+    except CaddyfileError:
+        return
+    assert not text.split("header A ")[1].startswith("<<")
+    assert parse(text)[0].directives[0].args == ("A", word)
+
+
+@pytest.mark.parametrize("line_end", ["\r", "\x0c", "\x85", "\u2028"])
+def test_only_a_newline_ends_a_line(line_end: str) -> None:
+    found = sections.split(f"head\n# app: a\nx{line_end}# app: victim{line_end}y\n")
+    assert list(found.parts) == ["a"]
+
+
+def test_an_app_in_quarantine_keeps_its_domain() -> None:
+    live = sections.Sections("", {"shop": "shop.example.com node1"})
+    staged = sections.Sections("", {"blog": "shop.example.com node2", "shop": ""}, {"blog": "e", "shop": "broken"})
+    assert routes.refused(staged, live).keys() == {"blog", "shop"}
+
+
+@pytest.mark.parametrize(
+    "option", ["", "if TRUE", "unless { hdr(host) -i a.example.com }", "if { hdr(host) -i a.example.com } || { path / }"]
+)
+def test_a_rule_in_a_shared_frontend_is_for_one_host(option: str) -> None:
+    with pytest.raises(haproxy.HaproxyError, match="one host"):
+        haproxy.check({"http-in": {"backends": [{"name": "x", "port": 80, "use_backend_option": option}]}})
