@@ -8,6 +8,7 @@ import pytest
 from conftest import App, Lab, eventually
 
 from clusterlab import apps, cluster
+from clusterlab.run import wait_until
 from handler.core import names, record
 
 pytestmark = pytest.mark.lab
@@ -45,8 +46,8 @@ def served(app: App) -> str:
 
 
 def updatable(lab: Lab, app: App, word: str) -> None:
-    """A change of the app's record arrives at its users."""
-    known = app.record()
+    """A change of the app's record arrives at its users. A node whose Consul has just started may not know the record yet."""
+    known = wait_until("the record", app.record, 30)
     changed = known["caddyfile"].replace("encode", f"header X-Word {word}\n\tencode", 1)
     put(lab, names.record_key(app.app), record.dumps({**known, "caddyfile": changed}))
     ask = ["curl", "-si", "-m", "5", "-H", f"Host: {app.domain}", "127.0.0.1"]

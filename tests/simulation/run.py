@@ -173,8 +173,7 @@ class Run:
     def go(self) -> None:
         """Run to the end; raises :class:`Broken` with a trace."""
         if not self.world.run_until(LIMIT, self._calm):
-            self._broken(f"I3: after {LIMIT / 3600:.0f} hours there is no end: {self._open() or 'something is not as it should be'}")
-        self._check()
+            self._broken(f"I3: after {LIMIT / 3600:.0f} hours there is no end: {self._open() or self._wrong()}")
 
     def _open(self) -> list[str]:
         prefix = names.op_prefix(APP)
@@ -187,32 +186,33 @@ class Run:
     def _calm(self) -> bool:
         world = self.world
         quiet = world.now > self.last_fault + CALM and not self._at_risk() and not world.events
-        return quiet and not self._open() and all(node.up and not node.spool for node in world.nodes.values())
+        return quiet and not self._open() and all(node.up and not node.spool for node in world.nodes.values()) and not self._wrong()
 
     def _at_risk(self) -> bool:
         """Faults that were drawn for steps that are still to come."""
         return bool(self._at) and self.world.steps < STEPS * 2 and self.world.now < self.last_fault + 3 * CALM
 
-    def _check(self) -> None:
+    def _wrong(self) -> str:
+        """What is not as the last commit says; empty when all is."""
         world = self.world
-        world._running = None
         lives = residence(Quiet(world), APP)
         master = lives.placement.master if lives else ""
         for node in world.nodes.values():
             container = node.containers.get(PROJECT)
             runs = bool(container and container.state == "running")
             if runs != (node.name == master):
-                self._broken(f"I4: the app lives on {master or 'nobody'}, but on {node.name} it is {container}")
+                return f"I4: the app lives on {master or 'nobody'}, but on {node.name} it is {container}"
             if (APP in node.tokens) != (node.name == master):
-                self._broken(f"the token on {node.name} is {node.tokens}, and the master {master or 'nobody'}")
+                return f"the token on {node.name} is {node.tokens}, and the master {master or 'nobody'}"
         if master:
             node = world.nodes[master]
             if node.containers[PROJECT].deploy_id != lives.deploy_id:
-                self._broken(f"I4: {master} runs {node.containers[PROJECT]}, not {lives.deploy_id}")
+                return f"I4: {master} runs {node.containers[PROJECT]}, not {lives.deploy_id}"
             if node.volumes.get(VOLUME) != self.acked:
-                self._broken(f"I2: {master} has {node.volumes.get(VOLUME)}, acknowledged was {self.acked}")
+                return f"I2: {master} has {node.volumes.get(VOLUME)}, acknowledged was {self.acked}"
         if names.hold_key(APP) in world.kv:
-            self._broken("I5: the app is still held")
+            return "I5: the app is still held"
+        return ""
 
     def _broken(self, what: str) -> None:
         tail = "\n".join(self.world.trace[-400:])
