@@ -16,7 +16,8 @@ from handler.core import history, limits, names, record
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
 from handler.core.steps import AwaitHealthy, AwaitTrialGone, StartApp, Step, TakeOwnership
-from handler.residence import ABORTED, CLEANED, COMMITTED
+from handler.residence import ABORTED, COMMITTED
+from handler.trial import CLEANED
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from handler import errors
+from handler import errors, trial
 from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import CheckAbsent, CheckSession, Create, Op
@@ -19,7 +19,7 @@ from handler.core.plan import plan
 from handler.execute import concluded, execute
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
-from handler.residence import ABORTED, CLEANED, outcome
+from handler.residence import ABORTED, outcome
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
     if lease is None:
         return
     try:
-        op = _begin(ports, event, lease) if _await_cleaned(ports, event) else None
+        op = _begin(ports, event, lease) if _trials_are_gone(ports, event) else None
         if op is not None:
             execute(Context(op, ports, drivers, lease), plan(op, ports.members.me()))
     finally:
@@ -105,31 +105,13 @@ def _acquire(ports: Ports, event: Event) -> Lease | None:
     return None
 
 
-def _await_cleaned(ports: Ports, event: Event) -> bool:
-    """Wait for a leader that lost its lease to say that its trial copy is gone, as long as its node is alive; False when it does not.
-
-    A leader stops its trial by itself when it loses its lease; one that was killed cannot, until it is started again.
-    """
-    deadline, index = ports.clock.monotonic() + limits.BEGIN, 0
-    prefix = names.op_prefix(event.app)
-    while (who := _unclean(ports, event.app)) is not None:
-        if ports.clock.monotonic() > deadline:
-            end_early(ports, event, f"a trial copy may still run on {who}, whose worker does not answer")
-            return False
-        index = ports.store.wait(prefix, index, 5.0)
-    return True
-
-
-def _unclean(ports: Ports, app: str) -> str | None:
-    """The node of a trial copy that nobody has taken back for sure."""
-    prefix, nodes, me = names.op_prefix(app), ports.members.nodes(), ports.members.me()
-    found = {entry.key.removeprefix(prefix): entry.value for entry in ports.store.tree(prefix)}
-    for op in _begun(ports, app):
-        end = record.loads(found.get(f"{op.event.id}/outcome"))
-        ours = op.target == me or not (op.target in nodes and nodes[op.target].alive)
-        if end.get("outcome") == ABORTED and end.get("by") != op.target and f"{op.event.id}/{CLEANED}" not in found and not ours:
-            return op.target
-    return None
+def _trials_are_gone(ports: Ports, event: Event) -> bool:
+    """Wait for the trial copies of other nodes; when one may still run, the event is refused."""
+    others = [op for op in _begun(ports, event.app) if op.target != ports.members.me()]
+    node = trial.await_gone(ports, event.app, others)
+    if node:
+        end_early(ports, event, f"a trial copy may still run on {node}, whose worker does not answer: start it")
+    return not node
 
 
 def _begin(ports: Ports, event: Event, lease: Lease) -> Operation | None:

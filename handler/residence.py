@@ -15,8 +15,6 @@ from handler.core.model import Placement
 from handler.ports import Entry, Store
 
 COMMITTED, ABORTED = "committed", "aborted"
-CLEANED = "cleaned"
-"""Part of an operation's hand-over: its leader, whom others found gone and aborted, has taken back its trial copy."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from handler import errors
+from handler import errors, trial
 from handler.context import Context
 from handler.core import limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckAbsent, Delete, Set, Swap
-from handler.residence import ABORTED, CLEANED
+from handler.residence import ABORTED
 
 log = logging.getLogger(__name__)
 
@@ -132,21 +132,10 @@ def say_released(ctx: Context, step: s.SayReleased) -> None:  # noqa: ARG001
     ctx.say("released", {"snapshots": ctx.hear("snapshots") or {}, "steps": ctx.timings, "node": ctx.me})
 
 
-def await_trial_gone(ctx: Context, step: s.AwaitTrialGone) -> None:
-    """Before the old copy starts again. A leader stops its trial when it fails or loses its lease; one that was killed cannot.
-
-    A node that has left the cluster is dead, so that nothing can start there without its token, or has lost its lease long ago.
-    """
-    clock, store = ctx.ports.clock, ctx.ports.store
-    deadline, index = clock.monotonic() + limits.BEGIN, 0
-    prefix = names.op_prefix(ctx.app, ctx.op.event.id)
-    while (ctx.hear("outcome") or {}).get("by") != step.target and not ctx.hear(CLEANED):
-        node = ctx.ports.members.nodes().get(step.target)
-        if not node or not node.alive:
-            return
-        if clock.monotonic() > deadline:
-            raise errors.Temporary(f"a trial copy may still run on {step.target}: its worker does not answer, start it")
-        index = store.wait(prefix, index, 5.0)
+def await_trial_gone(ctx: Context, step: s.AwaitTrialGone) -> None:  # noqa: ARG001
+    """Before the old copy starts again."""
+    if node := trial.await_gone(ctx.ports, ctx.app, [ctx.op]):
+        raise errors.Temporary(f"a trial copy may still run on {node}, whose worker does not answer: start it")
 
 
 def lift_hold(ctx: Context, step: s.LiftHold) -> None:  # noqa: ARG001

@@ -13,6 +13,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from handler.core import record
+from handler.core.kv import CheckAbsent, CheckIndex, Create, Delete, Op, Swap
+from handler.ports import Entry
 from handler.proxies.paths import Paths, read, write
 
 log = logging.getLogger(__name__)
@@ -74,11 +77,16 @@ def _known(paths: Paths) -> dict[str, Any]:
     return {"now": {}, "told": {}, **json.loads(read(_file(paths)) or "{}")}
 
 
+def _write(key: str, text: str, entry: Entry | None) -> list[Op]:
+    """Only as long as no other node has written meanwhile."""
+    if text == record.dumps({}):
+        return [CheckIndex(key, entry.index), Delete(key)] if entry else [CheckAbsent(key)]
+    return [Swap(key, text, entry.index) if entry else Create(key, text)]
+
+
 def _tell_consul(changed: Mapping[str, Any]) -> bool:
     from handler import errors, settings  # noqa: PLC0415 slow to import, and seldom needed
     from handler.adapters.consul import Consul, ConsulStore  # noqa: PLC0415
-    from handler.core import record  # noqa: PLC0415
-    from handler.core.kv import Create, Delete, Op, Swap  # noqa: PLC0415
 
     here = settings.read()
     store = ConsulStore(Consul(here.consul, os.environ.get("CONSUL_HTTP_TOKEN") or None))
@@ -89,8 +97,7 @@ def _tell_consul(changed: Mapping[str, Any]) -> bool:
             entry = store.get(key)
             value = {**record.loads(entry.value if entry else None), here.node: found}
             text = record.dumps({node: parts for node, parts in value.items() if parts})
-            op: Op = Swap(key, text, entry.index) if entry else Create(key, text)
-            done &= store.transact([op if text != "{}" else Delete(key)])
+            done &= store.transact(_write(key, text, entry))
     except errors.ClusterError as error:
         log.warning("proxies: Consul cannot be told about the quarantine, trying again later: %s", error)
         return False

@@ -1,5 +1,7 @@
 """No app's text reaches into Caddy's container, or out of its own site."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from handler.core.caddyfile.syntax import Block, Directive, dump, parse
         "reverse_proxy {header.X}",
         "reverse_proxy unix//run/cluster/caddy/admin.sock",
         "reverse_proxy unix+h2c//run/x",
+        "reverse_proxy fd/3",
         "reverse_proxy a:1 {\n to unix//run/x\n}",
         "reverse_proxy a:1 {\n handle_response {\n  root * /data\n  file_server\n }\n}",
         "header {\n import /etc/passwd\n}",
@@ -41,6 +44,17 @@ def test_what_reaches_into_caddy_is_refused_or_stays_one_word(body: str) -> None
         return
     assert [block.addresses for block in parse(text)] == [("http://x.example.com",)]
     assert "`<<EOF`" in text
+
+
+@pytest.mark.parametrize("body", ["reverse_proxy shop-unix-web-1:80", "proxy / unix-tools-web-1:80", "proxy / http://fd-shop-web-1:80"])
+def test_a_container_s_name_is_no_socket(body: str) -> None:
+    assert "-web-1:80" in translate(f"http://x.example.com {{\n{body}\n}}", "ct").caddyfile
+
+
+def test_the_default_page_is_the_same_whoever_shows_it() -> None:
+    """Two images are built from two folders, each with its copy."""
+    project = Path(__file__).parents[2]
+    assert (project / "caddy/maintenance.html").read_text() == (project / "haproxy/maintenance.html").read_text()
 
 
 def test_files_are_served_from_srv_only() -> None:

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from memory import ports
+from memory_consul import Store
 from world import Node, World
 
 from handler import errors
@@ -195,7 +196,7 @@ class Run:
     def _wrong(self) -> str:
         """What is not as the last commit says; empty when all is."""
         world = self.world
-        lives = residence(Quiet(world), APP)
+        lives = residence(Looking(world), APP)
         master = lives.placement.master if lives else ""
         for node in world.nodes.values():
             container = node.containers.get(PROJECT)
@@ -219,12 +220,10 @@ class Run:
         raise Broken(f"{what}\nmessages: {self.sent}\nreplay: python -m pytest tests/simulation --seed={self.seed}\n{tail}")
 
 
-class Quiet:
-    """The store, read without that anything happens."""
+class Looking:
+    """The store, as the one who checks reads it: no time passes."""
 
     def __init__(self, world: World) -> None:
-        from memory import Store  # noqa: PLC0415
-
         self._store, self._world = Store(world, next(iter(world.nodes.values()))), world
 
     def get(self, key: str) -> object:

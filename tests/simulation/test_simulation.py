@@ -77,7 +77,7 @@ def old_copy_does_not_wait_for_the_trial(patch: pytest.MonkeyPatch) -> None:
 
 
 def new_leader_does_not_wait_for_the_trial(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pursue, "_await_cleaned", lambda _ports, _event: True)
+    patch.setattr(pursue, "_trials_are_gone", lambda _ports, _event: True)
 
 
 def journal_is_believed_after_a_power_loss(patch: pytest.MonkeyPatch) -> None:

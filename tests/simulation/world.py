@@ -89,6 +89,7 @@ class World:
         self.failing: Callable[[str], bool] = lambda _what: False
         self.sick: set[str] = set()
         self._main = getcurrent()
+        self._running: Task
 
     # --- tasks and time ----------------------------------------------------------------------------------------------
 
@@ -165,8 +166,6 @@ class World:
                 task.run.parent = getcurrent()  # where its end leads to
                 task.run.throw(GreenletExit)
             self._running = before
-
-    _running: Task
 
     # --- faults ------------------------------------------------------------------------------------------------------
 

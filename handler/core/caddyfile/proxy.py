@@ -56,7 +56,7 @@ def _upstreams(directive: Directive, upstreams: Sequence[str]) -> tuple[tuple[st
         host, _, path = upstream[len(scheme) :].partition("/")
         need(
             directive,
-            bool(host) and "://" not in host and not host.startswith("unix"),
+            bool(host) and "://" not in host and host != "unix:",
             "upstreams that are host:port, with http:// or https://",
         )
         addresses.append(f"{scheme if scheme == 'https://' else ''}{host}")

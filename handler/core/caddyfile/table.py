@@ -227,8 +227,10 @@ REFUSED = {
     "pprof": "it would show Caddy, not the app",
     "expvar": "it would show Caddy, not the app",
     "invoke": "named routes are for all sites",
+    "templates": "it would read files of Caddy's container",
+    "fs": "it would read files of Caddy's container",
 }
-"""Directives that no app may use, in either form."""
+"""Directives that no app may use, in either form; see also :mod:`handler.core.caddyfile.safety`."""
 
 ONLY_CADDY1 = frozenset({*TABLE, *DROPPED, "errors", "markdown", "push", "websocket", "on", "startup", "shutdown", "expvar", "pprof"}) - {
     *("root", "rewrite", "header", "redir", "log", "push")
