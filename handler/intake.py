@@ -32,7 +32,7 @@ def intake(ports: Ports, message: Message) -> str | None:
     try:
         event = events.parse(message)
         check_nodes(event, ports.members.nodes())
-        _check_destroy(ports, event)
+        _check_known(ports, event)
     except EventError as error:
         _refuse(ports, message, str(error))
         return None
@@ -40,10 +40,14 @@ def intake(ports: Ports, message: Message) -> str | None:
     return event.app
 
 
-def _check_destroy(ports: Ports, event: Event) -> None:
-    store = ports.store
-    if event.kind is Kind.DESTROY and not (store.get(names.record_key(event.app)) or store.get(names.intent_key(event.app))):
-        raise EventError(f"{event.app} was never deployed here: nothing to destroy")
+def _check_known(ports: Ports, event: Event) -> None:
+    """All but a deploy are about apps that are there."""
+    store, apps = ports.store, [] if event.kind is Kind.DEPLOY else [event.app]
+    if event.origin_repo:
+        apps.append(names.app_name(event.origin_repo, event.origin_branch))
+    for app in apps:
+        if not (store.get(names.record_key(app)) or store.get(names.intent_key(app))):
+            raise EventError(f"{app} was never deployed here: nothing to {event.kind}")
 
 
 def _accept(ports: Ports, event: Event) -> None:

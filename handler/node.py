@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 
-from handler import __version__
-from handler.core import names, record
+from handler import __version__, chronicle
+from handler.core import limits, names, record
 from handler.core.model import Role
 from handler.execute import CONCLUDED
 from handler.ports import Ports
-from handler.residence import residence
+from handler.residence import Residence, begun, residence
 from handler.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,25 @@ def announce(ports: Ports, here: Settings) -> None:
         ports.store.put(names.node_key(here.node), record.dumps({**known, **value}))
 
 
+def stop_if_replaced(ports: Ports, app: str) -> None:
+    """The first thing that a node does for an app: what it ran before it was cut off, or asleep, must not serve one moment longer.
+
+    Called by :mod:`handler.pursue`. A trial copy of an operation that this node leads is not meant.
+    """
+    if ports.deploys.owned(app) is None:
+        return
+    lives, me = residence(ports.store, app), ports.members.me()
+    if lives is None or lives.placement.role(me) is Role.MASTER:
+        return
+    if any(op.target == me and CONCLUDED not in ports.journal.done(app, op.event.id) for op in begun(ports.store, app)):
+        return
+    log.warning("%s: this node has been replaced as its master by %s: stop it", app, lives.placement.master or "nobody")
+    ports.compose.stop(names.project_name(app), limits.STOP)
+    ports.deploys.disown(app)
+
+
 def resume_app(ports: Ports, app: str) -> None:
-    """Run the app if this node is its master, and only then; else nothing of it may run here. At a start, and from time to time.
+    """Run the app if this node is its master, and only then; else nothing of it may be live here. At a start, and from time to time.
 
     While an operation of the app is open, its own rules decide, not these. Raises ``StoreUnavailable`` when Consul cannot say who
     the master is: then nothing is started and nothing is stopped.
@@ -48,17 +65,17 @@ def resume_app(ports: Ports, app: str) -> None:
     if lives.placement.role(ports.members.me()) is Role.MASTER:
         _run(ports, app, lives.deploy_id)
     else:
-        _stop(ports, app)
+        _clean_up(ports, app, lives)
 
 
 def _operation_open(ports: Ports, app: str) -> bool:
     """An operation has begun and has no outcome, or our part of it is not complete."""
     prefix = names.op_prefix(app)
     parts = {tuple(entry.key.removeprefix(prefix).split("/", 1)) for entry in ports.store.tree(prefix)}
-    begun = {event for event, part in parts if part == "plan"}
+    planned = {event for event, part in parts if part == "plan"}
     ended = {event for event, part in parts if part == "outcome"}
-    ours = {event for event in begun if (done := ports.journal.done(app, event)) and CONCLUDED not in done}
-    return bool((begun - ended) | ours)
+    ours = {event for event in planned if (done := ports.journal.done(app, event)) and CONCLUDED not in done}
+    return bool((planned - ended) | ours)
 
 
 def _run(ports: Ports, app: str, deploy_id: str) -> None:
@@ -73,10 +90,18 @@ def _run(ports: Ports, app: str, deploy_id: str) -> None:
     ports.deploys.own(app, deploy_id)
 
 
-def _stop(ports: Ports, app: str) -> None:
-    project = names.project_name(app)
-    if ports.deploys.owned(app) is None and not ports.compose.containers(project):
+def _clean_up(ports: Ports, app: str, lives: Residence) -> None:
+    """What is left of a master that was replaced while it was away; what only it has is kept as a snapshot and named in the history."""
+    project, volumes = names.project_name(app), ports.volumes
+    live = sorted({*volumes.live(project), *(volume for volume in lives.volumes if volumes.exists(volume))})
+    if ports.deploys.owned(app) is None and not live and not ports.compose.containers(project):
         return
-    log.warning("%s: this node is not its master: its containers are removed, its volumes stay", app)
+    log.warning("%s: this node is not its master: its containers are removed, its volumes %s kept as snapshots", app, ", ".join(live))
     ports.compose.remove(project)
     ports.deploys.disown(app)
+    ports.services.deregister(app)
+    for volume in live:
+        chronicle.add_kept(ports.store, app, lives.event, ports.members.me(), {volume: volumes.snapshot(volume)})
+        volumes.remove(volume)
+        if lives.placement.role(ports.members.me()) is not Role.SLAVE:
+            volumes.schedule(volume, {})

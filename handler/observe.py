@@ -1,39 +1,167 @@
-"""From what Consul says to one immutable :class:`Operation`: the only place where an operation is made. Called by its leader."""
+"""From what Consul and this node's disk say to one immutable :class:`Operation`: the only place where one is made. Called by its leader."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from handler import errors
-from handler.core.model import Event, Kind, Operation, Placement
+from handler.core import names, points, rollback
+from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
 from handler.residence import Residence, residence
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What an operation is made from. ``lives`` is empty for an app that was never deployed."""
+
+    ports: Ports
+    event: Event
+    lives: Residence
+    nodes: Mapping[str, Node]
+
+    def alive(self, node: str) -> bool:
+        """Whether the cluster hears of that node."""
+        return node in self.nodes and self.nodes[node].alive
+
+
 def observe(ports: Ports, event: Event) -> Operation:
     """The operation that brings the app from where it lives to ``event``; ``BadInput`` when it cannot be done."""
-    lives = residence(ports.store, event.app) or Residence()
-    before = lives.placement
-    after = Placement() if event.kind is Kind.DESTROY else Placement(event.master, event.slave)
-    nodes = ports.members.nodes()
-    if before.master and not (before.master in nodes and nodes[before.master].alive):
-        raise errors.BadInput(f"{before.master}, where {event.app} lives, is not alive: its data cannot be moved from there")
-    concerned = dict.fromkeys(filter(None, (before.master, before.slave, after.master, after.slave)))
+    seen = Seen(ports, event, residence(ports.store, event.app) or Residence(), ports.members.nodes())
     now = datetime.fromtimestamp(ports.clock.now(), UTC)
-    return Operation(
+    blank = Operation(
         event=event,
-        before=before,
-        after=after,
+        before=seen.lives.placement,
+        after=Placement(event.master, event.slave),
         deploy_id=f"{now:%Y%m%d%H%M%S}-{event.id[:4]}",
-        previous_deploy_id=lives.deploy_id,
-        volumes=tuple(str(volume) for volume in lives.record.get("volumes") or ()),
-        addresses=tuple((name, nodes[name].address) for name in concerned if name in nodes),
+        previous_deploy_id=seen.lives.deploy_id,
+        volumes=seen.lives.volumes,
         started=now.isoformat(timespec="seconds"),
+    )
+    op = _KINDS[event.kind](seen, blank)
+    origin = (op.origin.master,) if op.origin else ()
+    concerned = dict.fromkeys(filter(None, (op.before.master, op.before.slave, op.after.master, op.after.slave, *origin)))
+    return replace(op, addresses=tuple((name, seen.nodes[name].address) for name in concerned if name in seen.nodes))
+
+
+def _deploy(seen: Seen, op: Operation) -> Operation:
+    master = op.before.master
+    if master and not seen.alive(master):
+        raise errors.BadInput(
+            f"{master}, where {op.app} lives, is not alive: its data cannot be moved from there. "
+            f"When {master} will not come back soon, a takeover event starts the app from its newest copy"
+        )
+    return op
+
+
+def _destroy(_seen: Seen, op: Operation) -> Operation:
+    return replace(op, after=Placement())
+
+
+def _rollback(seen: Seen, op: Operation) -> Operation:
+    """In place, on the master: to the code and data of an earlier deploy, or to earlier data of this one."""
+    op = replace(op, after=op.before)
+    if not points.is_time(op.event.to):
+        return _to_deploy(seen, op)
+    copies = {volume: _complete(seen, volume) for volume in op.volumes}
+    found = points.newest(copies, op.event.to)
+    if not found or found.keys() != set(op.volumes):
+        known = ", ".join(sorted({points.time_of(name) for names_ in copies.values() for name in names_})[-10:])
+        raise errors.BadInput(
+            f"there is no snapshot of all volumes of {op.app} on {op.target} from {op.event.to} or before; there are: {known or 'none'}"
+        )
+    return replace(op, deploy_id=op.previous_deploy_id, restore=tuple(sorted(found.items())))
+
+
+def _to_deploy(seen: Seen, op: Operation) -> Operation:
+    try:
+        back = rollback.to_deploy(_remembered(seen), seen.lives.deploy_id, op.event.to)
+    except rollback.UnknownDeployError as error:
+        raise errors.BadInput(f"{op.app}: {error}") from error
+    missing = [name for name in back.snapshots.values() if not seen.ports.volumes.complete(name)]
+    if missing:
+        raise errors.BadInput(
+            f"{op.target} does not have {', '.join(missing)}, the data of deploy {op.event.to}: "
+            f"move {op.app} to a node that has it, then roll back"
+        )
+    volumes = tuple(sorted({*op.volumes, *back.snapshots}))
+    return replace(op, commit=back.commit, volumes=volumes, restore=tuple(sorted(back.snapshots.items())))
+
+
+def _remembered(seen: Seen) -> list[rollback.Ended]:
+    """The committed operations that Consul still knows, oldest first."""
+    prefix = names.op_prefix(seen.event.app)
+    parts: dict[str, dict[str, str]] = {}
+    order: dict[str, int] = {}
+    for entry in seen.ports.store.tree(prefix):
+        event, _, part = entry.key.removeprefix(prefix).partition("/")
+        parts.setdefault(event, {})[part] = entry.value
+        if part == "outcome":
+            order[event] = entry.index
+    return [rollback.Ended.read(parts[event]) for event in sorted(order, key=lambda event: order[event])]
+
+
+def _complete(seen: Seen, volume: str) -> list[str]:
+    volumes = seen.ports.volumes
+    return [name for name in volumes.copies(volume) if volumes.complete(name)]
+
+
+def _takeover(seen: Seen, op: Operation) -> Operation:
+    """From the newest verified copy on this node, since the master is dead; the present deploy, since its code and images are here."""
+    master, me = op.before.master, op.event.master
+    if not master:
+        raise errors.BadInput(f"{op.app} is not deployed: nothing to take over")
+    if master == me:
+        raise errors.BadInput(f"{me} is the master of {op.app} already")
+    if seen.alive(master) and not op.event.force:
+        raise errors.BadInput(
+            f"{master} is alive: deploy {op.app} with master {me} moves it with all its data. If {master} cannot do that any more, "
+            f'"force": true stops it if it still can be reached, and loses what was written after the newest copy'
+        )
+    found = points.newest({volume: _complete(seen, volume) for volume in op.volumes})
+    missing = [volume for volume in op.volumes if volume not in found]
+    if missing:
+        raise errors.BadInput(f"{me} has no complete copy of {', '.join(missing)}: take {op.app} over on a node that has one")
+    slave = op.before.slave if op.before.slave not in ("", me) else master
+    return replace(
+        op,
+        after=Placement(me, slave),
+        deploy_id=op.previous_deploy_id,
+        commit=str(seen.lives.record.get("commit") or ""),
+        restore=tuple(sorted(found.items())),
     )
 
 
+def _migrate(seen: Seen, op: Operation) -> Operation:
+    """In place, on the master of the app that gets the data."""
+    origin = residence(seen.ports.store, names.app_name(op.event.origin_repo, op.event.origin_branch))
+    name = names.app_name(op.event.origin_repo, op.event.origin_branch)
+    if origin is None or not origin.placement.master:
+        raise errors.BadInput(f"{name} is not deployed: there is no data to bring into {op.app}")
+    if not seen.alive(origin.placement.master):
+        raise errors.BadInput(f"{origin.placement.master}, where {name} lives, is not alive: its data cannot be copied")
+    left_out = {names.volume_key(volume) for lives in (origin, seen.lives) for volume in lives.record.get("nonmigrable") or ()}
+    mine = {names.volume_key(volume): volume for volume in op.volumes}
+    pairs = [(volume, mine[key]) for volume in origin.volumes if (key := names.volume_key(volume)) in mine and key not in left_out | {""}]
+    if not pairs:
+        raise errors.BadInput(f"{name} and {op.app} have no volume in common that may be migrated")
+    keeps = op.before.master in (origin.placement.slave, origin.placement.master)
+    return replace(
+        op, after=op.before, deploy_id=op.previous_deploy_id, origin=Origin(name, origin.placement.master, tuple(pairs), keeps=keeps)
+    )
+
+
+_KINDS: dict[Kind, Callable[[Seen, Operation], Operation]] = {
+    Kind.DEPLOY: _deploy,
+    Kind.DESTROY: _destroy,
+    Kind.ROLLBACK: _rollback,
+    Kind.TAKEOVER: _takeover,
+    Kind.MIGRATE: _migrate,
+}
+
+
 def leader(ports: Ports, event: Event) -> str:
-    """The node that leads an event's operation: its target; for a destroy the present master."""
-    if event.kind is not Kind.DESTROY:
-        return event.master
-    return (residence(ports.store, event.app) or Residence()).placement.master
+    """The node that leads an event's operation: the one it names as master, else the present master."""
+    return event.master or (residence(ports.store, event.app) or Residence()).placement.master

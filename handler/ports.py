@@ -95,8 +95,11 @@ class Services(Protocol):
 class Code(Protocol):
     """Repositories (git)."""
 
-    def fetch(self, repo: str, branch: str, directory: str) -> str:
-        """Clone one branch, shallow, into a new ``directory`` (absolute); returns the commit. Nothing is left on failure."""
+    def fetch(self, repo: str, branch: str, directory: str, commit: str = "") -> str:
+        """Clone one branch, shallow, into a new ``directory`` (absolute); returns the commit. Nothing is left on failure.
+
+        With ``commit`` (a full hash), that one instead of the branch's newest; ``Permanent`` when the repository does not have it.
+        """
 
 
 class Compose(Protocol):
@@ -138,6 +141,9 @@ class Volumes(Protocol):
 
     def exists(self, volume: str) -> bool:
         """Whether the live volume is on this node."""
+
+    def live(self, project: str) -> tuple[str, ...]:
+        """The live volumes of a compose project on this node."""
 
     def create(self, volume: str, labels: Mapping[str, str]) -> None:
         """Create an empty volume through Docker with compose's labels; fine when it is there."""
@@ -193,8 +199,8 @@ class Deploys(Protocol):
     def remove(self, app: str, deploy_id: str) -> None:
         """Delete a deploy directory; fine when it is not there."""
 
-    def run(self, app: str, deploy_id: str, script: str, seconds: int, guard: Guard) -> None:
-        """Run an executable of the repository in its directory; ``CommandFailed`` with its last lines."""
+    def run(self, app: str, deploy_id: str, words: Sequence[str], seconds: int, guard: Guard) -> None:
+        """Run a script of the repository, with arguments, in its directory; ``CommandFailed`` with its last lines."""
 
     def token(self, app: str) -> str:
         """Path of the owner token of an app."""

@@ -17,9 +17,10 @@ from handler.core.kv import CheckAbsent, CheckSession, Create, Op
 from handler.core.model import Event, Operation
 from handler.core.plan import plan
 from handler.execute import concluded, execute
+from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
-from handler.residence import ABORTED, outcome
+from handler.residence import ABORTED, begun, outcome
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def pursue(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
 
     Raises ``StoreUnavailable`` when Consul cannot be asked: then nothing is begun.
     """
+    stop_if_replaced(ports, app)
     complete = _join_all(ports, drivers, app)
     while (event := _open_intent(ports, app)) is not None:
         if leader(ports, event) == ports.members.me():
@@ -45,28 +47,17 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
     An operation that ended, and that others followed, is skipped unless we were in the middle of it: what came after knows better.
     """
     complete = True
-    begun = _begun(ports, app)
-    for number, op in enumerate(begun):
+    known = begun(ports.store, app)
+    for number, op in enumerate(known):
         ctx = Context(op, ports, drivers)
         if concluded(ctx):
             continue
         started = bool(ports.journal.done(app, op.event.id))
-        newest = number == len(begun) - 1
+        newest = number == len(known) - 1
         ended = ctx.outcome() is not None
         if newest or started or not ended:
             complete = execute(ctx, plan(op, ctx.me), superseded=ended and not newest) and complete
     return complete
-
-
-def _begun(ports: Ports, app: str) -> list[Operation]:
-    found = []
-    entries = [entry for entry in ports.store.tree(names.op_prefix(app)) if entry.key.endswith("/plan")]
-    for entry in sorted(entries, key=lambda entry: entry.index):
-        try:
-            found.append(record.read_operation(entry.value))
-        except (KeyError, TypeError, ValueError):
-            log.error("%s is broken and ignored", entry.key)  # noqa: TRY400 a person edited it; the trace tells nothing
-    return found
 
 
 def _open_intent(ports: Ports, app: str) -> Event | None:
@@ -107,7 +98,7 @@ def _acquire(ports: Ports, event: Event) -> Lease | None:
 
 def _trials_are_gone(ports: Ports, event: Event) -> bool:
     """Wait for the trial copies of other nodes; when one may still run, the event is refused."""
-    others = [op for op in _begun(ports, event.app) if op.target != ports.members.me()]
+    others = [op for op in begun(ports.store, event.app) if op.target != ports.members.me()]
     node = trial.await_gone(ports, event.app, others)
     if node:
         end_early(ports, event, f"a trial copy may still run on {node}, whose worker does not answer: start it")
@@ -157,7 +148,7 @@ def _begun_elsewhere(ports: Ports, app: str) -> bool:
     """An operation of the app is under way in which we have not taken part yet: it comes first."""
     return any(
         not ports.journal.done(app, op.event.id) and ports.store.get(names.op_key(app, op.event.id, "outcome")) is None
-        for op in _begun(ports, app)
+        for op in begun(ports.store, app)
     )
 
 

@@ -6,13 +6,16 @@ section 5). So each commit keeps its record in its outcome too, which only opera
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from handler.core import names, record
-from handler.core.model import Placement
+from handler.core.model import Operation, Placement
 from handler.ports import Entry, Store
+
+log = logging.getLogger(__name__)
 
 COMMITTED, ABORTED = "committed", "aborted"
 
@@ -30,6 +33,11 @@ class Residence:
         return record.placement(dict(self.record))
 
     @property
+    def volumes(self) -> tuple[str, ...]:
+        """Docker's names of its volumes on Buttervolume."""
+        return tuple(str(volume) for volume in self.record.get("volumes") or ())
+
+    @property
     def deploy_id(self) -> str:
         """The deploy that is in service."""
         return str(self.record.get("deploy_id") or "")
@@ -38,6 +46,18 @@ class Residence:
 def outcome(found: str, by: str, **more: Any) -> str:
     """The value of ``op/<name>/<event>/outcome``; a commit adds its ``record``."""
     return record.dumps({"outcome": found, "by": by, **more})
+
+
+def begun(store: Store, app: str) -> list[Operation]:
+    """The operations that have begun, oldest first; a plan that a person broke is left out."""
+    found = []
+    entries = [entry for entry in store.tree(names.op_prefix(app)) if entry.key.endswith("/plan")]
+    for entry in sorted(entries, key=lambda entry: entry.index):
+        try:
+            found.append(record.read_operation(entry.value))
+        except (KeyError, TypeError, ValueError):
+            log.error("%s is broken and ignored", entry.key)  # noqa: TRY400 a person edited it; the trace tells nothing
+    return found
 
 
 def residence(store: Store, app: str) -> Residence | None:

@@ -1,6 +1,7 @@
 """What each step does, as a table from the step's class to a function ``(context, step)``.
 
-The functions are grouped by phase, as in DESIGN: prepare, switch, start, after. Each may be called twice for one step.
+The functions are grouped by phase, as in DESIGN: prepare, switch, start, after; takeover and migrate have what only they do.
+Each may be called twice for one step.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from handler.actions import after, prepare, start, switch
+from handler.actions import after, migrate, prepare, start, switch, takeover
 from handler.context import Context
 from handler.core import steps as s
 
@@ -33,10 +34,17 @@ ACTIONS: dict[type[s.Step], Action] = {
     s.AwaitOutcome: switch.await_outcome,
     s.AwaitTrialGone: switch.await_trial_gone,
     s.LiftHold: switch.lift_hold,
+    s.AwaitStopped: takeover.await_stopped,
+    s.SayStopped: takeover.say_stopped,
+    s.SnapshotOrigin: migrate.snapshot_origin,
+    s.SendOrigin: migrate.send_origin,
+    s.DropOrigin: migrate.drop_origin,
     s.AwaitReleased: start.await_released,
     s.VerifyCopies: start.verify_copies,
     s.RestoreVolumes: start.restore_volumes,
+    s.LoadData: start.load_data,
     s.TakeOwnership: start.take_ownership,
+    s.RunPostMigrate: start.run_post_migrate,
     s.RunUpdate: start.run_update,
     s.StartApp: start.start_app,
     s.AwaitHealthy: start.await_healthy,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from handler import errors
+from handler import chronicle, errors
 from handler.actions.start import check_complete
 from handler.context import Context
 from handler.core import certificates, checks, history, limits, names, record
@@ -118,7 +118,9 @@ def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
         if not volumes.exists(volume):
             continue
         if volume not in taken:
-            log.warning("%s: kept the last state of %s as %s", ctx.app, volume, volumes.snapshot(volume))
+            kept = volumes.snapshot(volume)
+            log.warning("%s: kept the last state of %s as %s", ctx.app, volume, kept)
+            chronicle.add_kept(ctx.ports.store, ctx.app, ctx.op.event.id, ctx.me, {volume: kept})
         ctx.persist(partial(volumes.remove, volume), 20.0)
 
 
@@ -155,7 +157,7 @@ def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
 def write_history(ctx: Context, step: s.WriteHistory) -> None:  # noqa: ARG001
     """What happened; then the oldest operations of the app are forgotten."""
     value = history.entry(ctx.op, ctx.me, ctx.hear("outcome") or {}, ctx.hear("copied"), ctx.timings, ctx.tail)
-    ctx.ports.store.put(names.history_key(ctx.app, ctx.op.event.id), record.dumps(value))
+    chronicle.write(ctx.ports.store, ctx.app, ctx.op.event.id, value)
     prune(ctx)
 
 

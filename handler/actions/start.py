@@ -12,11 +12,11 @@ from handler.context import Context
 from handler.core import health, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckSession, Delete, Op, Set
-from handler.residence import ABORTED, COMMITTED, outcome
+from handler.residence import ABORTED, COMMITTED, Residence, outcome, residence
 
 log = logging.getLogger(__name__)
 
-UPDATE = "update.sh"
+UPDATE, POST_MIGRATE = "update.sh", "post_migrate.sh"
 FOUND = "found volume "
 """Journal entry: this volume was live here before the trial, so an abort must not remove it."""
 
@@ -29,8 +29,14 @@ def await_released(ctx: Context, step: s.AwaitReleased) -> None:
 
 def verify_copies(ctx: Context, step: s.VerifyCopies) -> None:  # noqa: ARG001
     """Each released snapshot must be here, read-only and received from that very snapshot."""
-    snapshots = (ctx.hear("released") or {}).get("snapshots", {})
-    check_complete(ctx, snapshots)
+    check_complete(ctx, _given(ctx))
+
+
+def _given(ctx: Context) -> dict[str, str]:
+    """Live volume -> snapshot that another node, another app or the operation's event gave."""
+    if ctx.op.restore:
+        return dict(ctx.op.restore)
+    return (ctx.hear("origin") if ctx.op.origin else (ctx.hear("released") or {}).get("snapshots")) or {}
 
 
 def check_complete(ctx: Context, snapshots: dict[str, str]) -> None:
@@ -51,6 +57,16 @@ def restore_volumes(ctx: Context, step: s.RestoreVolumes) -> None:  # noqa: ARG0
             ctx.ports.volumes.adopt(name, ctx.op.address(ctx.op.source))
 
 
+def load_data(ctx: Context, step: s.LoadData) -> None:  # noqa: ARG001
+    """What was live is kept: in place by ``SnapshotVolumes``, elsewhere by the restore itself."""
+    given = _given(ctx)
+    check_complete(ctx, given)
+    for volume, name in given.items():
+        ctx.ports.volumes.restore(name, volume)
+        if ctx.op.moves:
+            ctx.ports.volumes.adopt(name, ctx.op.address(ctx.op.source))
+
+
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:
     """Containers of the app can start on this node from here on."""
     journal = ctx.ports.journal
@@ -65,9 +81,20 @@ def run_update(ctx: Context, step: s.RunUpdate) -> None:  # noqa: ARG001
     """``update.sh`` of the new version, on the data, before the app starts."""
     deploy_id = ctx.op.deploy_id
     if ctx.ports.deploys.read(ctx.app, deploy_id, UPDATE) is None:
-        log.warning("%s: an update was asked for, but the repository has no %s", ctx.app, UPDATE)
+        log.warning("%s: an update is due, but the repository has no %s", ctx.app, UPDATE)
         return
-    ctx.ports.deploys.run(ctx.app, deploy_id, UPDATE, limits.UPDATE, ctx.guard)
+    event = ctx.op.event
+    ctx.ports.deploys.run(ctx.app, deploy_id, (UPDATE, "-r", event.repo, "-b", event.branch), limits.UPDATE, ctx.guard)
+
+
+def run_post_migrate(ctx: Context, step: s.RunPostMigrate) -> None:
+    """``post_migrate.sh`` makes the data of another app this one's: other domains, no mails to customers. Arguments as in the seed."""
+    event, deploy_id = ctx.op.event, ctx.op.deploy_id
+    if ctx.ports.deploys.read(ctx.app, deploy_id, POST_MIGRATE) is None:
+        log.warning("%s: the repository has no %s: the data of %s is used as it is", ctx.app, POST_MIGRATE, step.origin)
+        return
+    words = (POST_MIGRATE, "-R", event.origin_repo, "-B", event.origin_branch, "-r", event.repo, "-b", event.branch)
+    ctx.ports.deploys.run(ctx.app, deploy_id, words, limits.UPDATE, ctx.guard)
 
 
 def start_app(ctx: Context, step: s.StartApp) -> None:
@@ -103,7 +130,8 @@ def commit(ctx: Context, step: s.Commit) -> None:  # noqa: ARG001
     op = ctx.op
     text = ctx.ports.deploys.read(ctx.app, op.deploy_id, COMMIT_FILE) or ""
     date = datetime.fromtimestamp(ctx.ports.clock.now(), UTC).isoformat(timespec="seconds")
-    value = record.app_record(op, ctx.spec(op.deploy_id), text.strip(), date)
+    known = (residence(ctx.ports.store, ctx.app) or Residence()).record
+    value = record.app_record(op, ctx.spec(op.deploy_id), text.strip(), date, known)
     _commit(ctx, value, Set(names.record_key(ctx.app), record.dumps(value)))
 
 

@@ -48,6 +48,12 @@ class Buttervolume:
     def exists(self, volume: str) -> bool:
         return (self._volumes / _checked(_VOLUME, volume)).is_dir()
 
+    def live(self, project: str) -> tuple[str, ...]:
+        if not self._volumes.is_dir():
+            return ()
+        prefix = _checked(_VOLUME, project) + "_"
+        return tuple(sorted(path.name for path in self._volumes.iterdir() if path.name.startswith(prefix) and path.is_dir()))
+
     def create(self, volume: str, labels: Mapping[str, str]) -> None:
         self._docker.create_volume(_checked(_VOLUME, volume), self._driver, labels)
 

@@ -24,26 +24,22 @@ _UNREACHABLE = re.compile(
 )
 
 
-class Git:
-    """Shallow clones of one branch."""
+_COMMIT = re.compile(r"^[0-9a-f]{40,64}$")
 
-    def fetch(self, repo: str, branch: str, directory: str) -> str:
+
+class Git:
+    """Shallow clones of one branch, or of one commit."""
+
+    def fetch(self, repo: str, branch: str, directory: str, commit: str = "") -> str:
         target = Path(directory)
         temporary = target.with_name(f".{target.name}.part")
         shutil.rmtree(temporary, ignore_errors=True)
         try:
-            clone = git.Repo.clone_from(
-                repo,
-                temporary,
-                env=_ENVIRONMENT,
-                branch=branch,
-                depth=1,
-                single_branch=True,
-                no_tags=True,
-                kill_after_timeout=limits.CODE,
-            )
-            commit = clone.head.commit.hexsha
-            clone.close()
+            with _clone(repo, branch, temporary) as clone:
+                found = clone.head.commit.hexsha
+            if commit and commit != found:
+                _go_to(repo, branch, temporary, commit)
+                found = commit
             temporary.rename(target)
         except git.GitCommandError as error:
             raise _explained(error, repo, branch) from error
@@ -51,7 +47,28 @@ class Git:
             raise Permanent(f"{hide_secret(repo)} {branch} cannot be cloned: {error}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        return commit
+        return found
+
+
+def _clone(repo: str, branch: str, directory: Path) -> git.Repo:
+    return git.Repo.clone_from(
+        repo, directory, env=_ENVIRONMENT, branch=branch, depth=1, single_branch=True, no_tags=True, kill_after_timeout=limits.CODE
+    )
+
+
+def _go_to(repo: str, branch: str, directory: Path, commit: str) -> None:
+    """Some servers give away a single commit, others only whole branches."""
+    if not _COMMIT.match(commit):
+        raise Permanent(f"{commit!r} is not a commit's hash")
+    with git.Repo(directory) as clone, clone.git.custom_environment(**_ENVIRONMENT):
+        try:
+            clone.git.fetch("origin", commit, depth=1, kill_after_timeout=limits.CODE)
+        except git.GitCommandError:
+            clone.git.fetch("origin", branch, unshallow=True, kill_after_timeout=limits.CODE)
+        try:
+            clone.git.checkout(commit, detach=True)
+        except git.GitCommandError as error:
+            raise Permanent(f"{hide_secret(repo)} {branch} does not have commit {commit} any more") from error
 
 
 def _explained(error: git.GitCommandError, repo: str, branch: str) -> Exception:

@@ -24,6 +24,9 @@ OVERRIDE = "cluster.override.yml"
 """The generated compose file, last in ``COMPOSE_FILE``."""
 
 NETWORK = "cluster_default"
+
+NONMIGRABLE = "com.github.mlfmonde.cluster.nonmigrable"
+"""Label of a volume whose data stays out of a migrate."""
 _VOLUME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
 _PORT = r":(\d{1,5})\b"
 
@@ -58,9 +61,11 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
     domains = tuple(dict.fromkeys((*(domain for _, site in sites for domain in site.domains), *haproxy.domains(merged))))
     urls = tuple(dict.fromkeys(url for _, site in sites for url in site.urls))
     extra = tuple(url for s in services for url in _check_urls(s))
+    volumes = _volumes(config, frozenset(drivers))
     return AppSpec(
         services=services,
-        volumes=_volumes(config, frozenset(drivers)),
+        volumes=tuple(volumes),
+        nonmigrable=tuple(name for name, volume in volumes.items() if _is_set((volume.get("labels") or {}).get(NONMIGRABLE))),
         caddyfile=text,
         haproxy=merged,
         domains=domains,
@@ -104,9 +109,9 @@ def _check_network(service: Service) -> None:
         )
 
 
-def _volumes(config: Mapping[str, Any], drivers: frozenset[str]) -> tuple[str, ...]:
-    """Names of the volumes on Buttervolume; others stay on their node and are not copied."""
-    found = []
+def _volumes(config: Mapping[str, Any], drivers: frozenset[str]) -> dict[str, Mapping[str, Any]]:
+    """The volumes on Buttervolume, by name; others stay on their node and are not copied."""
+    found = {}
     for key, value in sorted((config.get("volumes") or {}).items()):
         volume = value or {}
         if volume.get("driver") not in drivers or volume.get("external"):
@@ -114,8 +119,12 @@ def _volumes(config: Mapping[str, Any], drivers: frozenset[str]) -> tuple[str, .
         name = volume.get("name") or key
         if not _VOLUME.match(name):
             raise ComposeError(f"volume {name!r} has a name that cannot be used: two or more of [a-zA-Z0-9_.-]")
-        found.append(name)
-    return tuple(found)
+        found[name] = volume
+    return found
+
+
+def _is_set(label: object) -> bool:
+    return str(label).lower() in ("true", "1")
 
 
 def _check_urls(service: Service) -> tuple[str, ...]:

@@ -11,10 +11,10 @@ import binascii
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from handler.core import names
+from handler.core import names, points
 from handler.core.model import Event, Kind
 
 MAX_PAYLOAD = 300
@@ -22,6 +22,7 @@ MAX_PAYLOAD = 300
 
 _BRANCH = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._/+-]{0,99}$")
 _NODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$")
+_DEPLOY_ID = re.compile(r"^\d{14}-[A-Za-z0-9-]{1,8}$")
 _EVENT_ID = re.compile(r"^[A-Za-z0-9-]{1,64}$")
 _URL = re.compile(r"^(https|http|ssh|git)://[A-Za-z0-9][^\s\x00-\x1f]*/[^\s\x00-\x1f]+$")
 _SCP = re.compile(r"^([A-Za-z0-9._][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9._~][^\s\x00-\x1f]*$")
@@ -48,9 +49,13 @@ class _Rule:
     optional: frozenset[str]
 
 
+_APP = frozenset({"repo", "branch"})
 RULES = {
-    Kind.DEPLOY: _Rule(frozenset({"repo", "branch", "master"}), frozenset({"slave", "update"})),
-    Kind.DESTROY: _Rule(frozenset({"repo", "branch"}), frozenset()),
+    Kind.DEPLOY: _Rule(_APP | {"master"}, frozenset({"slave", "update"})),
+    Kind.DESTROY: _Rule(_APP, frozenset()),
+    Kind.ROLLBACK: _Rule(_APP | {"to"}, frozenset()),
+    Kind.TAKEOVER: _Rule(_APP | {"master"}, frozenset({"force"})),
+    Kind.MIGRATE: _Rule(_APP | {"target"}, frozenset({"update"})),
 }
 
 
@@ -85,18 +90,35 @@ def parse(message: Message) -> Event:
     kind = Kind(message.name)
     values = _payload(kind, message.payload)
     repo, branch = check_repo(_text(values, "repo")), check_branch(_text(values, "branch"))
-    master, slave = _text(values, "master"), _text(values, "slave")
-    for key, node in (("master", master), ("slave", slave)):
-        if node and not _NODE.match(node):
-            raise EventError(f"{key} {node!r} is not the name of a node")
-    if kind is Kind.DEPLOY and not master:
+    event = Event(
+        id=message.id,
+        kind=kind,
+        app=names.app_name(repo, branch),
+        repo=repo,
+        branch=branch,
+        master=_node(values, "master"),
+        slave=_node(values, "slave"),
+        update=_flag(values, "update", default=kind is Kind.MIGRATE),
+        to=_to(_text(values, "to")),
+        force=_flag(values, "force"),
+    )
+    if "master" in RULES[kind].required and not event.master:
         raise EventError("master is empty: say on which node the app shall live")
-    if master and master == slave:
-        raise EventError(f"master and slave are both {master}: a copy on the same node protects nothing")
-    update = values.get("update") or False
-    if not isinstance(update, bool):
-        raise EventError("update must be true or false")
-    return Event(message.id, kind, names.app_name(repo, branch), repo, branch, master, slave, update)
+    if event.master and event.master == event.slave:
+        raise EventError(f"master and slave are both {event.master}: a copy on the same node protects nothing")
+    return _into_target(event, values["target"]) if kind is Kind.MIGRATE else event
+
+
+def _into_target(event: Event, target: object) -> Event:
+    """The event from the view of the app that gets the data; what ``target`` does not say is as in the app that gives it."""
+    if not isinstance(target, dict) or not target or target.keys() - _APP:
+        raise EventError("target must be an object with repo, branch or both: the app that gets the data")
+    repo = check_repo(_text(target, "repo")) if "repo" in target else event.repo
+    branch = check_branch(_text(target, "branch")) if "branch" in target else event.branch
+    app = names.app_name(repo, branch)
+    if app == event.app:
+        raise EventError(f"target is {app} itself: an app's own data comes back by rollback")
+    return replace(event, app=app, repo=repo, branch=branch, origin_repo=event.repo, origin_branch=event.branch)
 
 
 def _payload(kind: Kind, text: str) -> dict[str, Any]:
@@ -127,6 +149,28 @@ def _text(values: dict[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise EventError(f"{key} must be a string")
     return value.strip()
+
+
+def _node(values: dict[str, Any], key: str) -> str:
+    node = _text(values, key)
+    if node and not _NODE.match(node):
+        raise EventError(f"{key} {node!r} is not the name of a node")
+    return node
+
+
+def _flag(values: dict[str, Any], key: str, *, default: bool = False) -> bool:
+    value = values.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise EventError(f"{key} must be true or false")
+    return value
+
+
+def _to(text: str) -> str:
+    if text and not points.is_time(text) and not _DEPLOY_ID.match(text):
+        raise EventError(f"to {text!r} is neither a deploy id (20261125093000-1a2b) nor a time (2026-11-25T09:30)")
+    return text
 
 
 def check_branch(branch: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from handler.core import points
 from handler.core import steps as s
-from handler.core.model import Operation
+from handler.core.model import Kind, Operation
 
 _DOWN = (
     s.HoldRequests,
@@ -16,7 +17,9 @@ _DOWN = (
     s.SayReleased,
     s.VerifyCopies,
     s.RestoreVolumes,
+    s.LoadData,
     s.TakeOwnership,
+    s.RunPostMigrate,
     s.RunUpdate,
     s.StartApp,
     s.AwaitHealthy,
@@ -38,9 +41,9 @@ def entry(
     timings: Sequence[Mapping[str, Any]],
     tail: str,
 ) -> dict[str, Any]:
-    """All that a person may want to know afterwards. ``downtime`` (seconds) is None for a new app or an abort."""
+    """All that a person may want to know afterwards. ``downtime`` (seconds) is None for a new app, a takeover or an abort."""
     committed = outcome.get("outcome") == "committed"
-    served_before = bool(op.source)
+    served_before = bool(op.source) and op.event.kind is not Kind.TAKEOVER
     return {
         "event": op.event.id,
         "kind": str(op.event.kind),
@@ -54,10 +57,36 @@ def entry(
         "tail": outcome.get("tail") or tail,
         "by": by,
         "started": op.started,
+        "data": data(op),
+        "restored": dict(op.restore),
         "copy": bool(copied and not copied.get("error")),
         "steps": [dict(t) for t in timings],
         "downtime": round(sum(t["seconds"] for t in timings if t.get("down")), 3) if committed and served_before else None,
     }
+
+
+def data(op: Operation) -> str:
+    """In one line, which data the app has after the operation when it is not simply the newest; and what may be lost."""
+    if op.event.kind is Kind.TAKEOVER:
+        since = points.oldest_time(dict(op.restore).values())
+        forced = "; forced, so that both may have served for a time" if op.event.force else ""
+        newest = f"the copy of {since}: what was written on {op.source} after it is not in it" if since else "there are no volumes"
+        return newest + forced
+    if op.event.kind is Kind.ROLLBACK:
+        times = sorted({points.time_of(name) for name in dict(op.restore).values()})
+        return f"that of {', '.join(times)}; the state before is in the snapshots of this operation" if times else "there are no volumes"
+    return f"that of {op.origin.app}" if op.origin else ""
+
+
+def completed(known: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry, with what was added before it was written."""
+    return {**entry, **({"kept": known["kept"]} if known.get("kept") else {})}
+
+
+def with_kept(known: Mapping[str, Any], app: str, event: str, node: str, kept: Mapping[str, str]) -> dict[str, Any]:
+    """``known`` with the names of snapshots that a replaced node kept."""
+    before = known.get("kept") or {}
+    return {"app": app, "event": event, **known, "kept": {**before, node: {**before.get(node, {}), **kept}}}
 
 
 def refusal(event: str, kind: str, payload: str, why: str, by: str) -> dict[str, Any]:

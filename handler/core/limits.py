@@ -24,6 +24,12 @@ LEADER_GONE = 5.0
 """How long the lease may be free before the source declares the abort. It becomes free 15 s after the last renewal at the
 earliest, and its holder stops its trial copy by itself after 10 s: so nothing runs there any more."""
 
+SILENT = 5.0
+"""How long a takeover listens for a master that the cluster does not hear of."""
+
+STOPPED = 30.0
+"""For a master that is alive to stop an app that is taken over."""
+
 HELD = 3.0
 """For our own proxies to hold an app."""
 

@@ -21,13 +21,18 @@ class Kind(enum.StrEnum):
 
     DEPLOY = "deploy"
     DESTROY = "destroy"
+    ROLLBACK = "rollback"
+    TAKEOVER = "takeover"
+    MIGRATE = "migrate"
 
 
 @dataclass(frozen=True)
 class Event:
     """One valid message of a person.
 
-    ``id`` is Consul's event ID; ``slave`` is empty when no copy is wanted; ``update`` asks for ``update.sh``.
+    ``id`` is Consul's event ID; ``app``, ``repo`` and ``branch`` are those of the app that is changed. ``slave`` is empty when no copy is
+    wanted; ``update`` asks for ``update.sh``; ``to`` is where a rollback goes, a deploy id or a snapshot's time; ``force`` takes an
+    app over from a master that is alive; ``origin_repo`` and ``origin_branch`` are the app whose data a migrate brings.
     """
 
     id: str
@@ -38,6 +43,10 @@ class Event:
     master: str = ""
     slave: str = ""
     update: bool = False
+    to: str = ""
+    force: bool = False
+    origin_repo: str = ""
+    origin_branch: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,11 +73,25 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The app whose data a migrate brings: its name, its master, and pairs (its volume, the volume of the app that gets the data).
+
+    ``keeps`` when the node that gets the data is that app's slave, so that the copy is of use there.
+    """
+
+    app: str
+    master: str
+    volumes: tuple[tuple[str, str], ...]
+    keeps: bool = False
+
+
+@dataclass(frozen=True)
 class Operation:
     """The work that brings an app from where it is to where an event wants it; written once to ``op/.../plan``.
 
-    ``before`` and ``after`` are placements; ``previous_deploy_id`` is empty for a new app; ``addresses`` has the
-    addresses of the nodes concerned, so that every node speaks of the same ones.
+    ``before`` and ``after`` are placements; ``previous_deploy_id`` is empty for a new app, and the same as ``deploy_id`` when only the
+    data changes; ``addresses`` has the addresses of the nodes concerned, so that every node speaks of the same ones.
+    ``commit`` is the one to deploy instead of the branch's newest; ``restore`` are pairs (volume, snapshot) to start from.
     """
 
     event: Event
@@ -79,6 +102,9 @@ class Operation:
     volumes: tuple[str, ...] = ()
     addresses: tuple[tuple[str, str], ...] = ()
     started: str = ""
+    commit: str = ""
+    restore: tuple[tuple[str, str], ...] = ()
+    origin: Origin | None = None
 
     @property
     def app(self) -> str:
@@ -97,8 +123,13 @@ class Operation:
 
     @property
     def moves(self) -> bool:
-        """Whether data changes its node."""
+        """Whether another node becomes the master."""
         return bool(self.source) and self.source != self.target
+
+    @property
+    def new_code(self) -> bool:
+        """Whether another deploy comes into service, and not only other data."""
+        return self.deploy_id != self.previous_deploy_id
 
     def address(self, node: str) -> str:
         """Address of a node concerned, or an empty string."""
@@ -122,7 +153,8 @@ class AppSpec:
     """What a checked-out compose file says, validated; see :mod:`handler.core.composefile`.
 
     ``volumes`` are docker's names of those on Buttervolume; ``haproxy`` is the merged ``HAPROXY`` value; ``upstreams``
-    are ``(container, port)`` pairs that the proxies send requests to; ``own_checks`` replace all checks when not None;
+    are ``(container, port)`` pairs that the proxies send requests to; ``nonmigrable`` are the volumes whose data stays out of a
+    migrate; ``own_checks`` replace all checks when not None;
     ``notes`` are for the log.
     """
 
@@ -136,6 +168,7 @@ class AppSpec:
     ct: str = ""
     upstreams: tuple[tuple[str, int], ...] = ()
     claims: tuple[str, ...] = ()
+    nonmigrable: tuple[str, ...] = ()
     own_checks: tuple[Mapping[str, Any], ...] | None = None
     notes: tuple[str, ...] = ()
 

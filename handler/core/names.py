@@ -63,6 +63,11 @@ def volume_name(app: str, key: str) -> str:
     return f"{project_name(app)}_{key}"
 
 
+def volume_key(volume: str) -> str:
+    """What the compose file calls the volume: the same in all apps of one kind. Projects have no underscore in their names."""
+    return volume.partition("_")[2]
+
+
 # --- keys in Consul (the layout is a contract with people and templates) -------------------------------------------
 
 

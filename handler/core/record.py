@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from handler.core.model import AppSpec, Event, Kind, Operation, Placement
+from handler.core.model import AppSpec, Event, Kind, Operation, Origin, Placement
 
 
 def dumps(value: Any) -> str:
@@ -33,8 +34,11 @@ def _text(record: dict[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def app_record(op: Operation, spec: AppSpec, commit: str, date: str) -> dict[str, Any]:
-    """The value of ``app/<name>`` after ``op``; the first row of keys is the seed's, templates and people read it."""
+def app_record(op: Operation, spec: AppSpec, commit: str, date: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of ``app/<name>`` after ``op``; the first row of keys is the seed's, templates and people read it.
+
+    ``known`` is the record until now; a deploy that stays in service stays the successor of the same one.
+    """
     return {
         "haproxy": spec.haproxy,
         "caddyfile": spec.caddyfile,
@@ -42,7 +46,7 @@ def app_record(op: Operation, spec: AppSpec, commit: str, date: str) -> dict[str
         "branch": op.event.branch,
         "deploy_date": date,
         "deploy_id": op.deploy_id,
-        "previous_deploy_id": op.previous_deploy_id,
+        "previous_deploy_id": op.previous_deploy_id if op.new_code else known.get("previous_deploy_id", ""),
         "domains": list(spec.domains),
         "urls": list(spec.urls),
         "ip": op.address(op.after.master),
@@ -53,6 +57,7 @@ def app_record(op: Operation, spec: AppSpec, commit: str, date: str) -> dict[str
         "commit": commit,
         "checks": list(spec.checks),
         "claims": list(spec.claims),
+        "nonmigrable": list(spec.nonmigrable),
         "nodes": dict(op.addresses),
         "event": op.event.id,
     }
@@ -83,4 +88,14 @@ def read_operation(text: str) -> Operation:
     value = json.loads(text)
     event = Event(**{**value["event"], "kind": Kind(value["event"]["kind"])})
     op = Operation(**{**value, "event": event, "before": Placement(**value["before"]), "after": Placement(**value["after"])})
-    return replace(op, volumes=tuple(op.volumes), addresses=tuple((n, a) for n, a in op.addresses))
+    return replace(
+        op, volumes=tuple(op.volumes), addresses=_pairs(op.addresses), restore=_pairs(op.restore), origin=_origin(value.get("origin"))
+    )
+
+
+def _origin(value: dict[str, Any] | None) -> Origin | None:
+    return Origin(**{**value, "volumes": _pairs(value["volumes"])}) if value else None
+
+
+def _pairs(listed: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((first, second) for first, second in listed)

@@ -42,7 +42,7 @@ def test_the_record_has_the_seed_s_keys() -> None:
         "ct",
         "volumes",
     }
-    assert seed <= record.app_record(operation(), AppSpec(()), "c0ffee", "today").keys()
+    assert seed <= record.app_record(operation(), AppSpec(()), "c0ffee", "today", {}).keys()
 
 
 def test_roles() -> None:

@@ -17,7 +17,7 @@ SITE = "http://app.example.com {\n    proxy / http://$CONTAINER:80\n}\n"
 
 
 class Code(Port):
-    def fetch(self, repo: str, branch: str, directory: str) -> str:
+    def fetch(self, repo: str, branch: str, directory: str, commit: str = "") -> str:
         self.call(f"git clone {repo} {branch}", self.world.random.uniform(0.2, 3.0))
         self.may_fail("clone")
         self.node.deploys[split(directory)] = {"docker-compose.yml": "services"}
@@ -97,6 +97,9 @@ class Compose(Port):
 class Volumes(Port):
     def exists(self, volume: str) -> bool:
         return volume in self.node.volumes
+
+    def live(self, project: str) -> tuple[str, ...]:
+        return tuple(volume for volume in self.node.volumes if volume.startswith(f"{project}_"))
 
     def create(self, volume: str, labels: Mapping[str, str]) -> None:  # noqa: ARG002
         self.call(f"create {volume}")
@@ -182,8 +185,8 @@ class Deploys(Port):
         self.call(f"remove deploy {app} {deploy_id}")
         self.node.deploys.pop((app, deploy_id), None)
 
-    def run(self, app: str, deploy_id: str, script: str, seconds: int, guard: Guard) -> None:
-        self.call(f"run {script} of {app} {deploy_id} for {seconds} s at most")
+    def run(self, app: str, deploy_id: str, words: Sequence[str], seconds: int, guard: Guard) -> None:
+        self.call(f"run {words[0]} of {app} {deploy_id} for {seconds} s at most")
         guard()
 
     def token(self, app: str) -> str:

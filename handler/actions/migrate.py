@@ -1,0 +1,33 @@
+"""Migrate: what the master of the app does that gives its data; it serves on."""
+
+from __future__ import annotations
+
+from handler import errors
+from handler.context import Context
+from handler.core import steps as s
+from handler.residence import residence
+
+
+def snapshot_origin(ctx: Context, step: s.SnapshotOrigin) -> None:
+    """All volumes at one point; the names are in Consul before anything else happens."""
+    if ctx.hear("origin") is not None or ctx.op.origin is None:
+        return
+    lives = residence(ctx.ports.store, step.app)
+    if lives is None or lives.placement.master != ctx.me:
+        raise errors.Permanent(f"{step.app} does not live on {ctx.me} any more: it was moved meanwhile, send the event again")
+    pairs = ctx.op.origin.volumes
+    taken = {volume: ctx.ports.volumes.snapshot(volume) for volume, _ in pairs if ctx.ports.volumes.exists(volume)}
+    ctx.say("origin", {mine: taken[volume] for volume, mine in pairs if volume in taken})
+
+
+def send_origin(ctx: Context, step: s.SendOrigin) -> None:
+    """In full, or in increments when that node is the app's slave anyway."""
+    for snapshot in (ctx.hear("origin") or {}).values():
+        ctx.ports.volumes.send(snapshot, ctx.op.address(step.to), ctx.guard)
+    ctx.say("released", {"node": ctx.me, "steps": ctx.timings})
+
+
+def drop_origin(ctx: Context, step: s.DropOrigin) -> None:  # noqa: ARG001
+    """On both nodes: neither needs these snapshots as a copy of the app that they are of."""
+    for snapshot in (ctx.hear("origin") or {}).values():
+        ctx.ports.volumes.drop(snapshot)

@@ -1,0 +1,37 @@
+"""``history/<name>/<event>``: what is known of an operation, from whoever knows something. Used by actions and :mod:`handler.node`.
+
+The node that ended the operation writes the entry; others may have something to add, before it or long after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from handler import errors
+from handler.core import history, names, record
+from handler.core.kv import Create, Swap
+from handler.ports import Store
+
+_TRIES = 20
+
+
+def write(store: Store, app: str, event: str, entry: Mapping[str, Any]) -> None:
+    """The entry itself; what others added before stays."""
+    _change(store, app, event, lambda known: history.completed(known, entry))
+
+
+def add_kept(store: Store, app: str, event: str, node: str, kept: Mapping[str, str]) -> None:
+    """Name the snapshots (volume -> snapshot) of what only ``node`` had when it learned that it had been replaced."""
+    if kept:
+        _change(store, app, event, lambda known: history.with_kept(known, app, event, node, kept))
+
+
+def _change(store: Store, app: str, event: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
+    key = names.history_key(app, event)
+    for _ in range(_TRIES):
+        entry = store.get(key)
+        text = record.dumps(change(record.loads(entry.value if entry else None)))
+        if store.transact([Swap(key, text, entry.index) if entry else Create(key, text)]):
+            return
+    raise errors.Temporary(f"{key} changes faster than it can be written")

@@ -1,0 +1,22 @@
+"""Destroy: containers, volumes, schedules, record and service go; snapshots, the last one just taken, stay."""
+
+from __future__ import annotations
+
+from handler.core import steps as s
+from handler.core.model import Operation
+from handler.core.plan import parts
+from handler.core.plan.parts import Plan, Undo
+
+
+def part(op: Operation, me: str) -> Plan:
+    """The part of node ``me``: every node forgets, the master after it has stopped the app."""
+    gone = (*parts.leave(op), s.RemoveCheckouts(()))
+    if me != op.source:
+        return Plan(recipe="forget", before=(s.AwaitOutcome(),), committed=gone)
+    return Plan(
+        recipe="destroy",
+        leads=True,
+        before=(s.HoldRequests(), s.StopApp(), s.SnapshotVolumes(op.volumes), s.CommitDestroy()),
+        committed=(*gone, s.ReleaseClaims(), s.WriteHistory()),
+        aborted=(*parts.back(op), Undo(s.StopApp(), (s.WriteHistory(),))),
+    )

@@ -1,0 +1,61 @@
+"""To which commit and snapshots a rollback to an earlier deploy goes, from the operations that are remembered. Pure.
+
+A deploy's data is what the operation that ended it snapshotted while it was stopped: its last state, as its last visitors saw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handler.core import record
+
+
+class UnknownDeployError(ValueError):
+    """There is no such deploy to go back to; the message says which there are."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One operation that has its outcome. ``snapshots`` (volume -> name) were taken while the app was stopped."""
+
+    committed: bool
+    deploy_id: str
+    replaced: str
+    commit: str
+    snapshots: Mapping[str, str]
+
+    @classmethod
+    def read(cls, parts: Mapping[str, str]) -> Ended:
+        """From the values of an operation's hand-over keys; what people broke counts as not there."""
+        outcome, plan = record.loads(parts.get("outcome")), record.loads(parts.get("plan"))
+        known: dict[str, Any] = outcome.get("record") or {}
+        return cls(
+            committed=outcome.get("outcome") == "committed",
+            deploy_id=str(known.get("deploy_id") or ""),
+            replaced=str(plan.get("previous_deploy_id") or ""),
+            commit=str(known.get("commit") or ""),
+            snapshots=record.loads(parts.get("snapshots")),
+        )
+
+
+@dataclass(frozen=True)
+class Back:
+    """Where to go: the commit, and a snapshot for each volume."""
+
+    commit: str
+    snapshots: Mapping[str, str]
+
+
+def to_deploy(ended: Sequence[Ended], current: str, deploy_id: str) -> Back:
+    """The way back to ``deploy_id``; ``ended`` are the remembered operations, oldest first. Raises :class:`UnknownDeployError`."""
+    committed = [op for op in ended if op.committed and op.deploy_id]
+    known = {op.deploy_id: op for op in committed}
+    ends = {op.replaced: op for op in committed if op.replaced != op.deploy_id}
+    possible = [one for one in known if one in ends and known[one].commit]
+    if deploy_id == current:
+        raise UnknownDeployError(f"deploy {deploy_id} is in service; to go back to earlier data of it, give a time")
+    if deploy_id not in possible:
+        raise UnknownDeployError(f"there is no deploy {deploy_id} to go back to; there are: {', '.join(possible) or 'none'}")
+    return Back(known[deploy_id].commit, ends[deploy_id].snapshots)
