@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 
 from handler import errors
 from handler.actions import ACTIONS
@@ -15,7 +16,7 @@ from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
-from handler.core.steps import AwaitHealthy, AwaitTrialGone, StartApp, Step, TakeOwnership
+from handler.core.steps import AwaitHealthy, AwaitTrialGone, CopyToSlave, StartApp, Step, TakeOwnership, VerifyFirstCopy
 from handler.residence import ABORTED, COMMITTED
 from handler.trial import CLEANED
 
@@ -25,6 +26,8 @@ CONCLUDED = "concluded"
 SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
 """Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
 goes with the power, whatever the journal says."""
+OWED = {CopyToSlave: "sent", VerifyFirstCopy: "copied"}
+"""Words that another node waits for after a commit, by the step that says them: it has to be told, too, that one will never come."""
 _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
 
@@ -47,7 +50,7 @@ def execute(ctx: Context, plan: Plan, *, superseded: bool = False) -> bool:
         tail += _applicable(ctx, plan.aborted)
     complete = _tail(ctx, outcome, _without_starts(ctx, outcome, tail) if superseded else tail)
     if complete:
-        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, CONCLUDED)
+        conclude(ctx, plan)
     log.info("%s: %s %s: %s%s", ctx.app, ctx.op.event.kind, ctx.op.event.id, outcome, f": {why}" if why else "")
     return complete
 
@@ -58,6 +61,16 @@ def _without_starts(ctx: Context, outcome: str, tail: list[Step]) -> list[Step]:
     if any(isinstance(step, StartApp) and f"{outcome} done {step}" not in done for step in tail):
         ctx.ports.deploys.disown(ctx.app)
     return [step for step in tail if not isinstance(step, (*SERVING, AwaitHealthy))]
+
+
+def conclude(ctx: Context, plan: Plan) -> None:
+    """Nothing more will be done here for this operation, be it done, failed or skipped; so nobody waits for what we owe."""
+    if ctx.persist(ctx.outcome) == COMMITTED:
+        for part in [part for step in plan.committed if (part := OWED.get(type(step)))]:
+            value = record.dumps({"error": f"{ctx.me} has ended its part without it", "node": ctx.me})
+            create = Create(names.op_key(ctx.app, ctx.op.event.id, part), value)
+            ctx.persist(partial(ctx.ports.store.transact, [create]))
+    ctx.ports.journal.mark(ctx.app, ctx.op.event.id, CONCLUDED)
 
 
 def concluded(ctx: Context) -> bool:

@@ -16,7 +16,7 @@ from handler.core import history, limits, names, record
 from handler.core.kv import CheckAbsent, CheckSession, Create, Op
 from handler.core.model import Event, Operation
 from handler.core.plan import plan
-from handler.execute import concluded, execute
+from handler.execute import conclude, concluded, execute
 from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
@@ -55,8 +55,11 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
         started = bool(ports.journal.done(app, op.event.id))
         newest = number == len(known) - 1
         ended = ctx.outcome() is not None
+        part = plan(op, ctx.me)
         if newest or started or not ended:
-            complete = execute(ctx, plan(op, ctx.me), superseded=ended and not newest) and complete
+            complete = execute(ctx, part, superseded=ended and not newest) and complete
+        else:
+            conclude(ctx, part)
     return complete
 
 
@@ -77,7 +80,7 @@ def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
     if lease is None:
         return
     try:
-        op = _begin(ports, event, lease) if _trials_are_gone(ports, event) else None
+        op = _begin(ports, event, lease) if not _unjoined(ports, event.app) and _trials_are_gone(ports, event) else None
         if op is not None:
             execute(Context(op, ports, drivers, lease), plan(op, ports.members.me()))
     finally:
@@ -132,7 +135,7 @@ def _await_begin(ports: Ports, event: Event) -> None:
         lock = store.get(names.lock_key(app))
         if lock and lock.session:
             deadline = clock.monotonic() + limits.BEGIN
-        if _begun_elsewhere(ports, app):
+        if _unjoined(ports, app):
             return
         who = leader(ports, event)
         if not who and not (lock and lock.session):
@@ -144,12 +147,9 @@ def _await_begin(ports: Ports, event: Event) -> None:
         index = store.wait(prefix, index, 5.0)
 
 
-def _begun_elsewhere(ports: Ports, app: str) -> bool:
-    """An operation of the app is under way in which we have not taken part yet: it comes first."""
-    return any(
-        not ports.journal.done(app, op.event.id) and ports.store.get(names.op_key(app, op.event.id, "outcome")) is None
-        for op in begun(ports.store, app)
-    )
+def _unjoined(ports: Ports, app: str) -> bool:
+    """An operation of the app has begun in which we have not taken part yet: it comes first, since others may wait for our part."""
+    return any(not ports.journal.done(app, op.event.id) for op in begun(ports.store, app))
 
 
 def end_early(ports: Ports, event: Event, why: str) -> None:

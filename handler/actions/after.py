@@ -78,7 +78,10 @@ def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
 
 def await_verified_copy(ctx: Context, step: s.AwaitVerifiedCopy) -> None:
     """The slave's own word, not the sender's."""
-    if (ctx.hear("sent") or {}).get("error"):
+    sent = ctx.hear("sent")
+    if sent is None:
+        raise errors.Permanent(f"nothing was sent to {step.slave} yet")  # so the slave has nothing to say either
+    if sent.get("error"):
         return  # said already
     found = ctx.wait_for("copied", step.slave, limits.COPY)
     if found.get("error"):

@@ -88,6 +88,8 @@ def read_operation(text: str) -> Operation:
     value = json.loads(text)
     event = Event(**{**value["event"], "kind": Kind(value["event"]["kind"])})
     op = Operation(**{**value, "event": event, "before": Placement(**value["before"]), "after": Placement(**value["after"])})
+    if op.event.kind is Kind.MIGRATE and not op.origin:
+        raise ValueError("it does not say whose data it brings")
     return replace(
         op, volumes=tuple(op.volumes), addresses=_pairs(op.addresses), restore=_pairs(op.restore), origin=_origin(value.get("origin"))
     )
