@@ -104,6 +104,8 @@ def parse(message: Message) -> Event:
     )
     if "master" in RULES[kind].required and not event.master:
         raise EventError("master is empty: say on which node the app shall live")
+    if kind is Kind.ROLLBACK and not event.to:
+        raise EventError("to is empty: say to which deploy id or time")
     if event.master and event.master == event.slave:
         raise EventError(f"master and slave are both {event.master}: a copy on the same node protects nothing")
     return _into_target(event, values["target"]) if kind is Kind.MIGRATE else event

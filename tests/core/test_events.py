@@ -101,3 +101,44 @@ def test_secrets_are_hidden() -> None:
     with pytest.raises(EventError) as caught:
         events.check_repo("ftp://user:secret@host/x")
     assert "secret" not in str(caught.value)
+
+
+APP = {"repo": "https://git.example.com/hosting/shop", "branch": "main"}
+
+
+def test_rollback_takeover_and_migrate_are_understood() -> None:
+    assert parse({**APP, "to": "20261125093000-1a2b"}, "rollback").to == "20261125093000-1a2b"
+    assert parse({**APP, "to": "2026-11-25T09:30"}, "rollback").to == "2026-11-25T09:30"
+    assert (parse({**APP, "master": "node2"}, "takeover").force, parse({**APP, "master": "node2", "force": True}, "takeover").force) == (False, True)
+    event = parse({**APP, "target": {"branch": "staging"}}, "migrate")
+    assert (event.app, event.repo, event.branch) == ("shop_staging.ff9ce", APP["repo"], "staging")
+    assert (event.origin_repo, event.origin_branch) == (APP["repo"], "main")
+    assert event.update
+    assert not parse({**APP, "target": {"branch": "staging"}, "update": False}, "migrate").update
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "reason"),
+    [
+        ("rollback", APP, "needs to"),
+        ("rollback", {**APP, "to": ""}, "to is empty"),
+        ("rollback", {**APP, "to": "yesterday"}, "neither a deploy id"),
+        ("rollback", {**APP, "to": "../../etc"}, "neither a deploy id"),
+        ("rollback", {**APP, "to": "-20261125093000-1a2b"}, "neither a deploy id"),
+        ("rollback", {**APP, "to": 5}, "must be a string"),
+        ("takeover", APP, "needs master"),
+        ("takeover", {**APP, "master": ""}, "master is empty"),
+        ("takeover", {**APP, "master": "node2", "force": "yes"}, "force must be"),
+        ("takeover", {**APP, "master": "node2", "slave": "node3"}, "unknown key slave"),
+        ("migrate", APP, "needs target"),
+        ("migrate", {**APP, "target": "staging"}, "must be an object"),
+        ("migrate", {**APP, "target": {}}, "must be an object"),
+        ("migrate", {**APP, "target": {"branch": "main"}}, "itself"),
+        ("migrate", {**APP, "target": {"branch": "x", "color": 1}}, "must be an object"),
+        ("migrate", {**APP, "target": {"repo": "file:///etc"}}, "is refused"),
+        ("migrate", {**APP, "target": {"branch": "--x"}}, "not a branch"),
+    ],
+)
+def test_bad_ones_are_refused_with_the_reason(kind: str, payload: dict, reason: str) -> None:
+    with pytest.raises(EventError, match=reason):
+        parse(payload, kind)

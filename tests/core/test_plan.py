@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from builders import operation
+from builders import migrate, operation, rollback, takeover
 
 from handler.actions import ACTIONS
 from handler.core import steps as s
@@ -15,6 +15,11 @@ NODES = "abc"
 PLACES = [("", ""), *((m, sl) for m in NODES for sl in ("", *NODES) if m != sl)]
 DEPLOYS = [operation(before, after) for before, after in itertools.product(PLACES, PLACES) if after[0]]
 DESTROYS = [operation(before, ("", ""), Kind.DESTROY) for before in PLACES if before[0]]
+LIVES = [place for place in PLACES if place[0]]
+ROLLBACKS = [rollback(place, code=code) for place in LIVES for code in (True, False)]
+TAKEOVERS = [takeover(place, node) for place in LIVES for node in NODES if node != place[0]]
+MIGRATES = [migrate(place, origin, keeps=keeps) for place in LIVES for origin in NODES for keeps in (True, False)]
+ALL = [*DEPLOYS, *DESTROYS, *ROLLBACKS, *TAKEOVERS, *MIGRATES]
 
 
 def kinds(steps) -> list[type]:
@@ -35,7 +40,11 @@ def test_the_readme_shows_the_matrix_as_it_is(request: pytest.FixtureRequest) ->
     assert table() in (request.config.rootpath / "README.rst").read_text()
 
 
-@pytest.mark.parametrize("op", [*DEPLOYS, *DESTROYS], ids=str)
+def test_every_kind_of_event_is_looked_at() -> None:
+    assert {op.event.kind for op in ALL} == set(Kind)
+
+
+@pytest.mark.parametrize("op", ALL, ids=str)
 class TestEveryOperation:
     def test_exactly_one_node_leads(self, op) -> None:
         assert [node for node in NODES if plan(op, node).leads] == [op.target]
@@ -62,7 +71,8 @@ class TestEveryOperation:
             undone = {type(undo.after): kinds(undo.steps) for undo in reversed(made.aborted)}
             if s.StopApp in kinds(made.before):
                 first = [s.AwaitTrialGone] if op.moves else []
-                assert undone[s.StopApp] == [*first, s.TakeOwnership, s.StartApp, s.AwaitHealthy]
+                assert undone[s.StopApp][: len(first) + 3] == [*first, s.TakeOwnership, s.StartApp, s.AwaitHealthy]
+            if s.HoldRequests in kinds(made.before):
                 assert undone[s.HoldRequests][0] is s.LiftHold
 
     def test_only_the_leader_commits_and_it_commits_last(self, op) -> None:
@@ -95,3 +105,30 @@ def test_somebody_keeps_a_second_copy(op) -> None:
     holders = {op.source, op.before.slave} - {"", op.target}
     forgetting = {node for node in holders if s.ForgetCopies in kinds(plan(op, node).committed)}
     assert holders - forgetting
+
+
+@pytest.mark.parametrize("op", [*ROLLBACKS, *MIGRATES], ids=str)
+def test_other_data_is_loaded_only_when_the_present_is_safe_and_is_taken_back_when_anything_fails(op) -> None:
+    made = plan(op, op.target)
+    before = kinds(made.before)
+    assert before.index(s.StopApp) < before.index(s.SnapshotVolumes) < before.index(s.LoadData) < before.index(s.TakeOwnership)
+    assert [(type(undo.after), kinds(undo.steps)) for undo in made.undo] == [(s.LoadData, [s.StopTrial, s.RestoreVolumes])]
+
+
+@pytest.mark.parametrize("op", MIGRATES, ids=str)
+def test_the_app_that_gives_its_data_is_neither_held_nor_stopped(op) -> None:
+    givers = [node for node in NODES if {s.SnapshotOrigin} & set(kinds(plan(op, node).before))]
+    assert givers == [op.origin.master]
+    for node in NODES:
+        if node != op.target:
+            assert not {s.HoldRequests, s.StopApp} & set(kinds(plan(op, node).before))
+    assert kinds(plan(op, op.target).before).index(s.VerifyCopies) < kinds(plan(op, op.target).before).index(s.HoldRequests)
+
+
+@pytest.mark.parametrize("op", TAKEOVERS, ids=str)
+def test_the_replaced_master_stops_first_whenever_it_learns_of_it_and_keeps_what_it_has(op) -> None:
+    made = plan(op, op.source)
+    assert kinds(made.before) == [s.StopApp, s.SayStopped, s.AwaitOutcome]
+    assert {s.RemoveContainers, s.GiveUpOwnership, s.RemoveVolumes} <= set(kinds(made.committed))
+    before = kinds(plan(op, op.target).before)
+    assert before.index(s.AwaitStopped) < before.index(s.LoadData) < before.index(s.TakeOwnership)
