@@ -65,11 +65,10 @@ def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
     try:
         if not slave or not slave.alive:
             raise errors.Permanent(f"{step.to} is down: there is no second copy until it is back")
-        sent = {}
-        for volume in ctx.spec(ctx.op.deploy_id).volumes:
-            if ctx.ports.volumes.exists(volume):
-                sent[volume] = ctx.ports.volumes.snapshot(volume)
-                ctx.ports.volumes.send(sent[volume], slave.address, ctx.guard)
+        volumes = [volume for volume in ctx.spec(ctx.op.deploy_id).volumes if ctx.ports.volumes.exists(volume)]
+        sent = ctx.ports.volumes.snapshot(volumes)
+        for snapshot in sent.values():
+            ctx.ports.volumes.send(snapshot, slave.address, ctx.guard)
         ctx.say("sent", {"snapshots": sent})
     except errors.Permanent as error:
         ctx.say("sent", {"error": str(error)})
@@ -118,7 +117,7 @@ def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
         if not volumes.exists(volume):
             continue
         if volume not in taken:
-            log.warning("%s: kept the last state of %s as %s", ctx.app, volume, volumes.snapshot(volume))
+            log.warning("%s: kept the last state of %s as %s", ctx.app, volume, volumes.snapshot([volume])[volume])
         ctx.persist(partial(volumes.remove, volume), 20.0)
 
 
