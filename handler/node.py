@@ -100,8 +100,8 @@ def _clean_up(ports: Ports, app: str, lives: Residence) -> None:
     ports.compose.remove(project)
     ports.deploys.disown(app)
     ports.services.deregister(app)
+    chronicle.add_kept(ports.store, app, lives.event, ports.members.me(), volumes.snapshot(live))
     for volume in live:
-        chronicle.add_kept(ports.store, app, lives.event, ports.members.me(), {volume: volumes.snapshot(volume)})
         volumes.remove(volume)
         if lives.placement.role(ports.members.me()) is not Role.SLAVE:
             volumes.schedule(volume, {})

@@ -151,8 +151,10 @@ class Volumes(Protocol):
     def remove(self, volume: str) -> None:
         """Remove the live volume; fine when it is not there; ``Temporary`` while a container uses it."""
 
-    def snapshot(self, volume: str) -> str:
-        """Take a read-only snapshot; returns its name."""
+    def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
+        """Take read-only snapshots one right after the other; returns volume -> name. All names have the same time: it names one
+        point of the whole app, if nothing of it runs meanwhile.
+        """
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         """Send a snapshot to the node at address ``host``, in increments when a common parent is known; fine when it was

@@ -65,11 +65,10 @@ def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
     try:
         if not slave or not slave.alive:
             raise errors.Permanent(f"{step.to} is down: there is no second copy until it is back")
-        sent = {}
-        for volume in ctx.spec(ctx.op.deploy_id).volumes:
-            if ctx.ports.volumes.exists(volume):
-                sent[volume] = ctx.ports.volumes.snapshot(volume)
-                ctx.ports.volumes.send(sent[volume], slave.address, ctx.guard)
+        volumes = [volume for volume in ctx.spec(ctx.op.deploy_id).volumes if ctx.ports.volumes.exists(volume)]
+        sent = ctx.ports.volumes.snapshot(volumes)
+        for snapshot in sent.values():
+            ctx.ports.volumes.send(snapshot, slave.address, ctx.guard)
         ctx.say("sent", {"snapshots": sent})
     except errors.Permanent as error:
         ctx.say("sent", {"error": str(error)})
@@ -121,9 +120,9 @@ def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
         if not volumes.exists(volume):
             continue
         if volume not in taken:
-            kept = volumes.snapshot(volume)
-            log.warning("%s: kept the last state of %s as %s", ctx.app, volume, kept)
-            chronicle.add_kept(ctx.ports.store, ctx.app, ctx.op.event.id, ctx.me, {volume: kept})
+            kept = volumes.snapshot([volume])
+            log.warning("%s: kept the last state of %s as %s", ctx.app, volume, kept[volume])
+            chronicle.add_kept(ctx.ports.store, ctx.app, ctx.op.event.id, ctx.me, kept)
         ctx.persist(partial(volumes.remove, volume), 20.0)
 
 

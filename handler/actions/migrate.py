@@ -16,7 +16,7 @@ def snapshot_origin(ctx: Context, step: s.SnapshotOrigin) -> None:
     if lives is None or lives.placement.master != ctx.me:
         raise errors.Permanent(f"{step.app} does not live on {ctx.me} any more: it was moved meanwhile, send the event again")
     pairs = ctx.op.origin.volumes
-    taken = {volume: ctx.ports.volumes.snapshot(volume) for volume, _ in pairs if ctx.ports.volumes.exists(volume)}
+    taken = ctx.ports.volumes.snapshot([volume for volume, _ in pairs if ctx.ports.volumes.exists(volume)])
     ctx.say("origin", {mine: taken[volume] for volume, mine in pairs if volume in taken})
 
 

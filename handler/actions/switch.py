@@ -20,8 +20,8 @@ def pre_copy(ctx: Context, step: s.PreCopy) -> None:
     clock, volumes, host = ctx.ports.clock, ctx.ports.volumes, ctx.op.address(step.to)
     for number in range(1, limits.ROUNDS + 1):
         began = clock.monotonic()
-        for volume in _present(ctx, step.volumes):
-            volumes.send(volumes.snapshot(volume), host, ctx.guard)
+        for snapshot in volumes.snapshot(_present(ctx, step.volumes)).values():
+            volumes.send(snapshot, host, ctx.guard)
         took = clock.monotonic() - began
         log.info("%s: copy round %d to %s took %.2f s", ctx.app, number, step.to, took)
         if took < limits.SHORT_ROUND or ctx.outcome() == ABORTED:
@@ -117,8 +117,7 @@ def stop_app(ctx: Context, step: s.StopApp) -> None:  # noqa: ARG001
 def snapshot_volumes(ctx: Context, step: s.SnapshotVolumes) -> None:
     """All at one point: nothing of the app runs. The names are in Consul before anything else happens."""
     if ctx.hear("snapshots") is None:
-        taken = {volume: ctx.ports.volumes.snapshot(volume) for volume in _present(ctx, step.volumes)}
-        ctx.say("snapshots", taken)
+        ctx.say("snapshots", ctx.ports.volumes.snapshot(_present(ctx, step.volumes)))
 
 
 def send_snapshots(ctx: Context, step: s.SendSnapshots) -> None:

@@ -58,6 +58,10 @@ def container_name(app: str, service: str) -> str:
     return f"{project_name(app)}-{service}-1"
 
 
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%f"
+"""Buttervolume's form of the time in a snapshot's name, in UTC."""
+
+
 def volume_name(app: str, key: str) -> str:
     """Docker's name of the volume that the compose file calls ``key``."""
     return f"{project_name(app)}_{key}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from memory_consul import Port
@@ -12,6 +13,9 @@ from handler import errors
 from handler.core import names
 from handler.core.model import Container as Seen
 from handler.ports import Guard
+
+START = 1_700_000_000
+"""Seconds since the epoch when the world begins."""
 
 SITE = "http://app.example.com {\n    proxy / http://$CONTAINER:80\n}\n"
 
@@ -111,13 +115,14 @@ class Volumes(Port):
             raise errors.Temporary("a container uses it")
         self.node.volumes.pop(volume, None)
 
-    def snapshot(self, volume: str) -> str:
-        self.call(f"snapshot {volume}")
+    def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
+        self.call(f"snapshot {' '.join(volumes)}")
         self.may_fail("snapshot")
-        return self._keep(volume)
+        return {volume: self._keep(volume) for volume in volumes}
 
     def _keep(self, volume: str) -> str:
-        name = f"{volume}@{self.world.now:.4f}.{self.node.name}"
+        now = datetime.fromtimestamp(START + self.world.now, UTC)
+        name = f"{volume}@{now:{names.TIME_FORMAT}}"
         self.node.snapshots[name] = Snapshot(tuple(self.node.volumes[volume]))
         return name
 
@@ -253,7 +258,7 @@ class Journal(Port):
 
 class Clock(Port):
     def now(self) -> float:
-        return 1_700_000_000 + self.world.now
+        return START + self.world.now
 
     def monotonic(self) -> float:
         return self.world.now
