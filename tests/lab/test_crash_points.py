@@ -150,7 +150,12 @@ class Track:
         return self.lab.node(VICTIM)
 
     def journal(self) -> str:
-        return "\n".join(f"  {entry}" for entry in crash.entries(self.victim, self.app.app, self.app.event))
+        """What the victim's journal was told of the operation, and what the workers logged of the app."""
+        told = [f"  {entry}" for entry in crash.entries(self.victim, self.app.app, self.app.event)]
+        for node in self.lab.nodes:
+            text = node.inside(["docker", "logs", "--tail", "2000", "cluster-worker-1"], check=False).stdout
+            told += [f"{node.name} {line}" for line in text.splitlines() if self.app.app in line][-60:]
+        return "\n".join(told)
 
     def made_to_fail(self, job: Job) -> "InTheWay":
         return InTheWay(self.lab, job.setup.after.master if job.fails else "", self.app.volume)
