@@ -159,16 +159,17 @@ def main(_arguments: Sequence[str]) -> int:
     _until_consul_answers(worker, stop)
     storage = CaddyStorage(here.caddy_dir)
     threading.Thread(target=certificates.keep, args=(worker.ports.store, storage, stop), name="certificates", daemon=True).start()
+    words = {"intents"}  # operations that a crash cut short go on at once: requests may be held
     last_sweep = 0.0
     while not stop.is_set():
         worker.take_spool()
-        words = _heard(listener)
         _lift_late_holds(worker.ports)
         if "intents" in words or time.monotonic() - last_sweep > SWEEP:
             with suppress(errors.Temporary):
                 announce(worker.ports, here)
                 worker.sweep()
                 last_sweep = time.monotonic()
+        words = _heard(listener)
     while worker.busy():
         log.info("waiting for operations under way")
         threading.Event().wait(2.0)

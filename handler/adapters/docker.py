@@ -99,8 +99,9 @@ class Docker:
     def remove_images(self, prefix: str, keep: Sequence[str]) -> None:
         """Remove the images that begin with ``prefix`` and whose tag is not in ``keep``; those in use stay."""
         with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
-            tags = [tag for image in self._client.images.list() for tag in image.tags if tag.startswith(prefix)]
-            for tag in tags:
+            # images.list() looks at each image again and fails when another app's is removed meanwhile
+            listed = [tag for image in self._client.api.images() for tag in image.get("RepoTags") or ()]
+            for tag in filter(lambda tag: tag.startswith(prefix), listed):
                 if tag.rpartition(":")[2] not in keep:
                     with contextlib.suppress(docker.errors.APIError):
                         self._client.images.remove(tag)

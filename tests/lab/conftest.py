@@ -48,13 +48,15 @@ class App:
         return f"{self.name}.example.com"
 
     def publish(self, **changes: str) -> None:
-        """Publish the example with its own domain; ``changes`` are file name -> text (``__`` for a dot)."""
+        """Publish the example with its own domain; ``changes`` are file name -> text (``__`` for a dot); scripts can be executed."""
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(HELLO, self.folder)
         compose = self.folder / "docker-compose.yml"
         compose.write_text(compose.read_text().replace("hello.example.com", self.domain))
         for file, text in changes.items():
-            (self.folder / file.replace("__", ".")).write_text(text)
+            path = self.folder / file.replace("__", ".")
+            path.write_text(text)
+            path.chmod(0o755 if path.suffix == ".sh" else 0o644)
         self.repo = apps.publish(self.folder, self.name, self.branch)
 
     def send(self, kind: str = "deploy", source: str = "node3", **values: object) -> str:

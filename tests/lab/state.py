@@ -8,68 +8,62 @@ from clusterlab.node import Node
 PURGE = {"purge:1h:1d:1w:4w:1y": 1440}
 
 
-def lines(node: Node, *argv: str) -> list[str]:
-    return node.inside(list(argv), check=False).stdout.split("\n")[:-1]
+LOOK = r"""
+app=$1 project=$2 volume=$3 disk=/var/lib/buttervolume
+say() { while read -r line; do echo "$1 $line"; done; }
+ls /deploy | grep -F "$app-" | say checkouts
+docker ps -a --filter "label=com.docker.compose.project=$project" --format '{{.State}} {{.Status}}' | say containers
+docker volume ls -q --filter "name=$volume" | say volumes
+ls $disk/volumes | grep -Fx "$volume" | say live
+ls $disk/snapshots | grep -E "^$volume@[^@]+\$" | while read -r name; do
+  echo "snapshots $name $(btrfs property get -ts "$disk/snapshots/$name" ro)"
+done
+grep -F "$volume," $disk/config/schedule.csv | say schedules
+curl -fsS "127.0.0.1:8500/v1/agent/service/$app" | tr -d '\n' | sed 's/^/service /'; echo
+curl -fsS "127.0.0.1:8500/v1/agent/checks" | tr -d '\n' | sed 's/^/checks /'; echo
+ls "/run/cluster/own/$app" | say token
+docker images -q --filter "reference=cluster/$project-*" | say images
+"""
+"""All that is of an app on a node, one line each; one program to start, since tests look often."""
 
 
 def observed(node: Node, app: Any) -> dict[str, Any]:
-    """Everything of ``app`` that is on ``node``."""
-    listed = lines(node, "ls", "/deploy")
+    """Everything of ``app`` that is on ``node``; ``incomplete`` are snapshots that an interrupted receive left behind: not read-only."""
+    text = node.inside(["sh", "-c", LOOK, "look", app.app, app.project, app.volume], check=False).stdout
+    seen: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        what, _, value = line.partition(" ")
+        seen.setdefault(what, []).append(value)
+    snapshots = dict(value.split(" ", 1) for value in seen.get("snapshots", ()))
+    rows = [row.split(",") for row in seen.get("schedules", ())]
     return {
-        "checkouts": sorted(name for name in listed if name.startswith(app.app + "-")),
-        "containers": sorted(
-            lines(
-                node,
-                "docker",
-                "ps",
-                "-a",
-                "--filter",
-                f"label=com.docker.compose.project={app.project}",
-                "--format",
-                "{{.State}} {{.Status}}",
-            )
-        ),
-        "volumes": lines(node, "docker", "volume", "ls", "-q", "--filter", f"name={app.volume}"),
-        "live": [name for name in lines(node, "ls", "/var/lib/buttervolume/volumes") if name == app.volume],
-        "snapshots": sorted(
-            name
-            for name in lines(node, "ls", "/var/lib/buttervolume/snapshots")
-            if name.startswith(app.volume + "@") and name.count("@") == 1
-        ),
-        "schedules": schedules(node, app.volume),
-        "service": service(node, app.app),
-        "token": bool(lines(node, "ls", f"/run/cluster/own/{app.app}")),
-        "images": lines(node, "docker", "images", "-q", "--filter", f"reference=cluster/{app.project}-*"),
+        "checkouts": sorted(seen.get("checkouts", ())),
+        "containers": sorted(seen.get("containers", ())),
+        "volumes": seen.get("volumes", []),
+        "live": seen.get("live", []),
+        "snapshots": sorted(snapshots),
+        "incomplete": sorted(name for name, flag in snapshots.items() if "ro=true" not in flag),
+        "schedules": {row[1]: int(row[2]) for row in rows if row[0] == app.volume},
+        "service": _service(app.app, seen),
+        "token": "token" in seen,
+        "images": seen.get("images", []),
     }
 
 
-def schedules(node: Node, volume: str) -> dict[str, int]:
-    text = node.inside(["cat", "/var/lib/buttervolume/config/schedule.csv"], check=False).stdout
-    rows = [line.strip().split(",") for line in text.splitlines()]
-    return {row[1]: int(row[2]) for row in rows if row[0] == volume}
-
-
-def service(node: Node, app: str) -> dict[str, Any]:
-    found = json.loads(node.inside(["curl", "-fsS", "127.0.0.1:8500/v1/agent/services"]).stdout).get(app)
+def _service(app: str, seen: dict[str, list[str]]) -> dict[str, Any]:
+    found, checks = (json.loads((seen.get(what) or ["{}"])[0] or "{}") for what in ("service", "checks"))
     if not found:
         return {}
-    checks = json.loads(node.inside(["curl", "-fsS", "127.0.0.1:8500/v1/agent/checks"]).stdout)
     return {"address": found["Address"], "checks": sorted(c["Name"] for c in checks.values() if c["ServiceID"] == app)}
 
 
-def incomplete(node: Node, snapshots: list[str]) -> list[str]:
-    """Those that an interrupted receive left behind: not read-only."""
-    return [
-        name
-        for name in snapshots
-        if "ro=true" not in node.inside(["btrfs", "property", "get", "-ts", f"/var/lib/buttervolume/snapshots/{name}", "ro"]).stdout
-    ]
+def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bool | None = False, record: Any = None) -> str:
+    """What is wrong on ``node`` for ``role``; empty when all is as the table says. ``peer`` is the slave's address, for a master.
 
-
-def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bool = False) -> str:
-    """What is wrong on ``node`` for ``role``; empty when all is as the table says. ``peer`` is the slave's address, for a master."""
+    ``keeps_copy`` is for a node without a role: whether snapshots have to be there, or None when they may. ``record`` saves a look.
+    """
     seen = observed(node, app)
-    deploy = f"{app.app}-{app.record().get('deploy_id')}"
+    deploy = f"{app.app}-{(app.record() if record is None else record).get('deploy_id')}"
     copies = {f"replicate:{peer}": 60} if peer else {"snapshot": 60}
     urls = [f"http://{app.domain}", f"https://{app.domain}"]
     gone = {"containers": [], "volumes": [], "live": [], "service": {}, "token": False}
@@ -92,8 +86,8 @@ def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bo
         wrong.append(f"images are {seen['images']}")
     if role == "slave" and not seen["snapshots"]:
         wrong.append("there is no copy")
-    if role == "nothing" and bool(seen["snapshots"]) != keeps_copy:
+    if role == "nothing" and keeps_copy is not None and bool(seen["snapshots"]) != keeps_copy:
         wrong.append(f"snapshots are {seen['snapshots']}")
-    if role != "master" and (broken := incomplete(node, seen["snapshots"])):
-        wrong.append(f"copies are not complete: {broken}")
+    if role != "master" and seen["incomplete"]:
+        wrong.append(f"copies are not complete: {seen['incomplete']}")
     return f"{node.name} as {role}: " + "; ".join(wrong) if wrong else ""

@@ -1,0 +1,81 @@
+"""A visitor who writes, and remembers what was acknowledged: none of it may be missing or be there twice, whatever happens.
+
+It writes to examples/hello, which answers a POST to ``/data`` when the line is on disk.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Writer:
+    """Writes numbered lines for ``host`` through the proxies of the node at ``address``. A line is tried once: a retry is a new line."""
+
+    address: str
+    host: str
+    name: str = "w"
+    seconds: float = 10.0
+    tried: list[str] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
+
+    def ask(self, path: str = "/", line: str | None = None) -> tuple[int, str]:
+        """(status or 0, text or the error)."""
+        connection = http.client.HTTPConnection(self.address, timeout=self.seconds)
+        try:
+            connection.request("GET" if line is None else "POST", path, line, {"Host": self.host})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            return 0, repr(error)
+        finally:
+            connection.close()
+
+    def write(self) -> bool:
+        """One new line; whether it was acknowledged."""
+        line = f"{self.name}-{len(self.tried)}"
+        self.tried.append(line)
+        done = self.ask("/data", line)[0] == 200  # noqa: PLR2004
+        if done:
+            self.acknowledged.append(line)
+        return done
+
+    def complaint(self, read: Callable[[], tuple[int, str]] | None = None) -> str:
+        """What is wrong with the data that the app has now; empty when nothing is. ``read`` asks another way than through ``address``."""
+        status, text = (read or (lambda: self.ask("/data")))()
+        return f"the data cannot be read: {status} {text}" if status != 200 else wrong([self], text.split("\n")[:-1])  # noqa: PLR2004
+
+
+def wrong(writers: Sequence[Writer], lines: Sequence[str]) -> str:
+    """What is wrong with ``lines``, when these are all who wrote."""
+    found, tried = Counter(lines), {line for one in writers for line in one.tried}
+    acknowledged = [line for one in writers for line in one.acknowledged]
+    complaints = {
+        "lost": [line for line in acknowledged if not found[line]],
+        "twice": [line for line, count in found.items() if count > 1],
+        "never written": [line for line in found if line not in tried],
+    }
+    return "; ".join(f"{what}: {', '.join(some[:5])} ({len(some)})" for what, some in complaints.items() if some)
+
+
+@contextmanager
+def writing(writer: Writer, every: float = 0.05) -> Iterator[Writer]:
+    """Write in the background until the block ends."""
+    stop = threading.Event()
+
+    def go() -> None:
+        while not stop.wait(every):
+            writer.write()
+
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    try:
+        yield writer
+    finally:
+        stop.set()
+        thread.join(writer.seconds + 5)

@@ -1,0 +1,260 @@
+"""The handler of a node is killed with SIGKILL before and after every step of every kind of operation; the list is in ``crash_points``.
+
+Some apps have one operation each under way at the same time. When all of them stand at their point on the victim, or have ended, the
+victim's worker is killed: so that one kill is exactly at a point of each app, and no kill is anywhere else.
+"""
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import state
+from conftest import App, Lab
+from crash_points import NODES, THIRD, VICTIM, Job, Setup, jobs
+
+from clusterlab import apps, crash
+from clusterlab.run import wait_until
+from clusterlab.writer import Writer
+from handler.core import names
+from handler.core.model import Placement
+from handler.core.plan import plan
+from handler.execute import CONCLUDED
+
+pytestmark = pytest.mark.lab
+
+log = logging.getLogger(__name__)
+
+TRACKS = 9
+REACHED, ENDED, SETTLED = 120.0, 120.0, 90.0
+"""Deadlines in seconds: for a point to be reached, an operation to be complete, a node to be as its role says."""
+
+
+@pytest.fixture(scope="module")
+def stoppable(lab: Lab) -> Iterator[None]:
+    crash.install(lab.nodes)
+    yield
+    crash.remove(lab.nodes)
+
+
+class Waves:
+    """Kills the victim when no track is on its way any more. A track that moves holds the kill up, so that every wait has a deadline."""
+
+    def __init__(self, kill: Callable[[], None], tracks: int) -> None:
+        self._kill, self._moving, self._standing, self.count = kill, tracks, 0, 0
+        self._changed = threading.Condition()
+
+    def stand(self) -> None:
+        """This track stands at its point; returns after the kill."""
+        with self._changed:
+            self._standing += 1
+            wave = self.count
+            self._one_less()
+            if not self._changed.wait_for(lambda: self.count != wave, 2 * (REACHED + ENDED + SETTLED)):
+                raise TimeoutError("the other tracks neither stand nor end")
+
+    def leave(self) -> None:
+        """This track is at its end."""
+        with self._changed:
+            self._one_less()
+
+    def _one_less(self) -> None:
+        self._moving -= 1
+        if not self._moving and self._standing:
+            self._kill()
+            self._moving, self._standing, self.count = self._standing, 0, self.count + 1
+            self._changed.notify_all()
+
+
+class Work:
+    """The jobs that are left. Whoever takes one gets one that begins where its app is, when there is any."""
+
+    def __init__(self, todo: list[Job]) -> None:
+        self._left, self._mutex, self.points = list(todo), threading.Lock(), sum(len(job.points) for job in todo)
+        self._number = 0
+
+    def take(self, place: Placement) -> Job | None:
+        with self._mutex:
+            if not self._left:
+                return None
+            waiting = {before: [job for job in self._left if job.setup.before == before] for before in (j.setup.before for j in self._left)}
+            before = place if place in waiting else max(waiting, key=lambda b: sum(len(job.points) for job in waiting[b]))
+            job = max(waiting[before], key=lambda job: len(job.points))
+            self._left.remove(job)
+            return job
+
+    def next_number(self) -> int:
+        with self._mutex:
+            self._number += 1
+            return self._number
+
+
+@dataclass
+class Track:
+    """One app after the other (a destroyed one does not come back), moved to and fro, with a job in each operation."""
+
+    lab: Lab
+    work: Work
+    waves: Waves
+    folder: Path
+    number: int
+    began: float = field(default_factory=time.monotonic)
+    place: Placement = field(default_factory=Placement)
+    generation: int = 0
+    failures: list[str] = field(default_factory=list)
+    doing: str = ""
+
+    def run(self) -> None:
+        try:
+            self.new_app()
+            while not self.failures and (job := self.work.take(self.place)) is not None:
+                self.doing = f"{job.setup}, to be {job.outcome}"
+                self.do(job)
+        except Exception:  # noqa: BLE001 the report is made by the test's own thread
+            self.failures.append(f"{self.app.app} in {self.doing}:\n{traceback.format_exc()}\n{self.journal()}")
+        finally:
+            self.waves.leave()
+
+    def new_app(self) -> None:
+        self.generation += 1
+        name = f"points{self.number}x{self.generation}"
+        self.app = App(self.lab, name, self.folder / name)
+        self.app.publish(update__sh="#!/bin/sh\nexit 0\n")
+        self.writer = Writer(self.lab.node(THIRD).address, self.app.domain, name)
+        self.place = Placement()
+
+    # --- one job ---------------------------------------------------------------------------------------------------
+
+    def do(self, job: Job) -> None:
+        self.go_to(job.setup.before)
+        with self.made_to_fail(job):
+            crash.arm(self.victim, self.app.app, job.points[0].entry(self.app.volume))
+            self.send(job.setup)
+            for point, following in zip(job.points, [*job.points[1:], None], strict=True):
+                self.doing = f"{job.setup}, to be {job.outcome}, kill at: {point.entry()}"
+                self.wait_for_point()
+                if following:
+                    crash.arm(self.victim, self.app.app, following.entry(self.app.volume))
+                self.waves.stand()
+                log.info("%.0f s: kill %d of %d: %s", time.monotonic() - self.began, self.work.next_number(), self.work.points, self.doing)
+            self.ended(job.setup, job.outcome)
+        committed = job.outcome == "committed"
+        self.check(job.setup.after if committed else job.setup.before, f"after {self.doing}", keeps_copy=None if not committed else False)
+
+    @property
+    def victim(self) -> object:
+        return self.lab.node(VICTIM)
+
+    def journal(self) -> str:
+        """What the victim's journal was told of the operation, and what the workers logged of the app."""
+        told = [f"  {entry}" for entry in crash.entries(self.victim, self.app.app, self.app.event)]
+        for node in self.lab.nodes:
+            text = node.inside(["docker", "logs", "--tail", "2000", "cluster-worker-1"], check=False).stdout
+            told += [f"{node.name} {line}" for line in text.splitlines() if self.app.app in line][-60:]
+        return "\n".join(told)
+
+    def made_to_fail(self, job: Job) -> "InTheWay":
+        return InTheWay(self.lab, job.setup.after.master if job.fails else "", self.app.volume)
+
+    def send(self, setup: Setup) -> None:
+        self.app.send(setup.kind.value, THIRD, **dict(setup.values))
+
+    def wait_for_point(self) -> None:
+        def found() -> bool:
+            concluded = CONCLUDED in crash.entries(self.victim, self.app.app, self.app.event)
+            there = crash.reached(self.victim, self.app.app)
+            assert there or not concluded, "the operation ended without this step"
+            return there
+
+        wait_until(f"{self.doing} is reached", found, REACHED)
+
+    def ended(self, setup: Setup, wanted: str) -> None:
+        """The outcome is there; the victim has done its part; the session of a leader that was killed is not waited for."""
+        node, app = self.lab.node(THIRD), self.app
+        if plan(setup.operation(), VICTIM).leads or plan(setup.operation(), VICTIM).before:
+            done = lambda: CONCLUDED in crash.entries(self.victim, app.app, app.event)  # noqa: E731
+            wait_until(f"{VICTIM} has done its part", done, ENDED)
+        outcome = wait_until("outcome", lambda: apps.kv(node, names.op_key(app.app, app.event, "outcome")), ENDED, 0.3)
+        assert outcome["outcome"] == wanted, outcome
+        if plan(setup.operation(), VICTIM).leads:
+            self.end_session()
+
+    def end_session(self) -> None:
+        """As Consul does by itself 15 to 30 s after the last renewal; its process is dead."""
+        script = (
+            f'id=$(curl -fsS "127.0.0.1:8500/v1/kv/lock/{self.app.app}" | sed -n \'s/.*"Session":"\\([^"]*\\)".*/\\1/p\'); '
+            '[ -z "$id" ] || curl -fsS -X PUT "127.0.0.1:8500/v1/session/destroy/$id"'
+        )
+        self.lab.node(THIRD).inside(["sh", "-c", script], check=False)
+
+    # --- to where a job begins, and what has to be at its end ----------------------------------------------------------
+
+    def go_to(self, place: Placement) -> None:
+        """By an operation without a kill, when the app is not there."""
+        if self.place != place:
+            if not place.master:
+                self.new_app()
+                return
+            self.doing = f"getting ready for {self.doing}"
+            self.app.send(master=place.master, slave=place.slave)
+            outcome = self.app.outcome(ENDED)
+            assert outcome["outcome"] == "committed", outcome
+            self.check(place, self.doing)
+        if place.master:
+            wait_until("a line is acknowledged", self.writer.write, 30)
+
+    def check(self, place: Placement, when: str, *, keeps_copy: bool | None = False) -> None:
+        """Everything is on every node as the placement says, nothing is held, the data is there."""
+        self.place = place
+        deadline = time.monotonic() + SETTLED
+        while complaint := self.complaint(place, keeps_copy if place.master else None):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{when}: {complaint}")
+            time.sleep(0.3)
+
+    def complaint(self, place: Placement, keeps_copy: bool | None) -> str:
+        record = self.app.record()
+        if (record.get("master", ""), record.get("slave", "")) != (place.master, place.slave):
+            return f"the record says {record}"
+        if held := apps.kv(self.lab.node(THIRD), names.hold_key(self.app.app)):
+            return f"still held: {held}"
+        peer = self.lab.node(place.slave).address if place.slave else ""
+        for name in NODES:
+            role = place.role(name).value
+            if wrong := state.complaint(self.lab.node(name), self.app, role, peer, record=record, keeps_copy=keeps_copy):
+                return wrong
+        return self.writer.complaint() if place.master else ""
+
+
+class InTheWay:
+    """A folder in the place of the volume: the restore fails."""
+
+    def __init__(self, lab: Lab, node: str, volume: str) -> None:
+        self.node, self.path = lab.node(node) if node else None, f"/var/lib/buttervolume/volumes/{volume}"
+
+    def __enter__(self) -> None:
+        if self.node:
+            self.node.inside(["mkdir", self.path])
+
+    def __exit__(self, *_: object) -> None:
+        if self.node:
+            self.node.inside(["sh", "-c", f"btrfs subvolume delete {self.path}/* 2>/dev/null; rmdir {self.path} 2>/dev/null || true"])
+
+
+def test_a_kill_before_and_after_every_step_leaves_all_as_without_it_or_as_before(lab: Lab, stoppable: None, tmp_path: Path) -> None:
+    work = Work(jobs())
+    waves = Waves(lambda: crash.kill(lab.node(VICTIM)), TRACKS)
+    tracks = [Track(lab, work, waves, tmp_path, number) for number in range(TRACKS)]
+    threads = [threading.Thread(target=track.run, name=f"track {track.number}", daemon=True) for track in tracks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(1800)
+    failures = [failure for track in tracks for failure in track.failures]
+    assert not failures, "\n\n".join(failures)
+    assert work.next_number() == work.points + 1, "some kills were not made"
+    log.info("%d points in %d kills of the worker", work.points, waves.count)
