@@ -32,7 +32,7 @@ def app_name(repo: str, branch: str) -> str:
     path = url_path(repo)
     digest = hashlib.md5(path.encode(), usedforsecurity=False).hexdigest()[:5]
     basename = _UNSAFE.sub("-", path.rsplit("/", 1)[-1])
-    fit = _UNSAFE.sub("-", branch)
+    fit = re.sub(r"\.{2,}|\.$", "-", _UNSAFE.sub("-", branch))  # a dot follows, and two would be a way upwards
     if fit != branch:
         fit += "-" + hashlib.md5(branch.encode(), usedforsecurity=False).hexdigest()[:4]
     return f"{basename}_{fit}.{digest}"

@@ -32,9 +32,11 @@ def publish(directory: Path, name: str, branch: str = "main") -> str:
         shutil.copytree(directory, work, symlinks=True)
         git = ["git", "-C", work, "-c", "user.name=lab", "-c", "user.email=lab@example.com"]
         run([*git, "init", "-q", f"--initial-branch={branch}"])
+        if run([*git, "fetch", "-q", bare, branch], check=False).returncode == 0:
+            run([*git, "reset", "-q", "--soft", "FETCH_HEAD"])
         run([*git, "add", "-A"])
         run([*git, "commit", "-q", "--allow-empty", "-m", f"{name} as of now"])
-        run([*git, "push", "-q", "--force", bare, branch])
+        run([*git, "push", "-q", bare, f"HEAD:{branch}"])
     return f"git://{GIT_HOST}/{name}"
 
 

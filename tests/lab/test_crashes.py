@@ -68,9 +68,9 @@ def test_a_slave_that_is_down_does_not_fail_a_deploy(lab: Lab) -> None:
     wait_until("node2 is back", lambda: "node2" not in gone(lab), 90)
 
 
-def gone(lab: Lab) -> list[str]:
+def gone(lab: Lab, witness: str = "node1") -> list[str]:
     listed = (
-        lab.node("node1")
+        lab.node(witness)
         .inside(["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "consul", "consul", "members"])
         .stdout
     )
