@@ -21,7 +21,7 @@ HELLO = PROJECT / "examples" / "hello"
 
 @dataclass
 class App:
-    """examples/hello under a name and a domain of its own."""
+    """examples/hello under a name and a domain of its own. ``witness`` is the node that Consul is read on, else the first that runs."""
 
     lab: "Lab"
     name: str
@@ -29,6 +29,7 @@ class App:
     repo: str = ""
     branch: str = "main"
     event: str = ""
+    witness: str = ""
     lines: list[str] = field(default_factory=list)
 
     @property
@@ -67,9 +68,8 @@ class App:
 
     def outcome(self, seconds: float = 120) -> dict:
         """The outcome of the last event."""
-        node = cluster.running()[0]
         key = names.op_key(self.app, self.event, "outcome")
-        return wait_until(f"outcome of {self.app}", lambda: apps.kv(node, key), seconds, 0.1)
+        return wait_until(f"outcome of {self.app}", lambda: apps.kv(self.seen_from, key), seconds, 0.1)
 
     def deploy(self, master: str, slave: str = "", **values: object) -> dict:
         """Deploy and return the outcome; a new app is reached through every node some moments after its commit."""
@@ -81,11 +81,15 @@ class App:
                 eventually("routed", lambda node=node: self.ask(node.name)[0] != 200, 10)
         return outcome
 
+    @property
+    def seen_from(self) -> Node:
+        return self.lab.node(self.witness) if self.witness else cluster.running()[0]
+
     def record(self) -> dict:
-        return apps.kv(cluster.running()[0], names.record_key(self.app)) or {}
+        return apps.kv(self.seen_from, names.record_key(self.app)) or {}
 
     def history(self) -> dict:
-        return apps.history(cluster.running()[0], self.app, self.event)
+        return apps.history(self.seen_from, self.app, self.event)
 
     def ask(self, node: str, path: str = "/", data: str | None = None, *, tls: bool = False) -> tuple[int, str]:
         """Ask the app through the proxies of a node: (status, text)."""

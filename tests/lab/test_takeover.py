@@ -16,6 +16,7 @@ pytestmark = pytest.mark.lab
 def app(lab: Lab) -> App:
     """On node1, with a copy on node2 that has the first line, and a second line that only node1 has."""
     made = lab.app("taken")
+    made.witness = "node2"
     assert made.deploy("node1", "node2")["outcome"] == "committed"
     made.write("first")
     assert made.deploy("node1", "node2")["outcome"] == "committed"  # makes a copy at once
