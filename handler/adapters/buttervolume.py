@@ -8,7 +8,9 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 * the parent of an incremental send is found by a marker ``SNAPSHOT@HOST``, which only the sender makes: :meth:`Buttervolume.adopt`
   makes one for what was received, so that the way back is incremental too;
 * its ``snapshot`` takes a quarter of a second for each volume and gives each a time of its own, so snapshots are made by btrfs itself;
-* sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent.
+* sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent;
+* it reads and rewrites its file of schedules without a lock, so that of two changes at the same time one is lost: here they are made
+  one after the other, and read back.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +41,7 @@ _SUBVOLUME = 256
 _QUICK = 30.0
 _SEND = 6 * 3600.0
 _BTRFS = 120.0
+_SCHEDULE_TRIES = 5
 
 
 class Buttervolume:
@@ -47,6 +51,7 @@ class Buttervolume:
         self._docker, self._driver = docker, driver
         self._volumes, self._snapshots = root / "volumes", root / "snapshots"
         self._find_socket = find_socket
+        self._schedules = threading.Lock()
 
     def exists(self, volume: str) -> bool:
         return (self._volumes / _checked(_VOLUME, volume)).is_dir()
@@ -116,13 +121,17 @@ class Buttervolume:
                 self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
-        current = self.scheduled(_checked(_VOLUME, volume))
-        for action in current.keys() - actions.keys():
-            self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": "0"})
-        for action, minutes in actions.items():
-            if current.get(action) != minutes:
-                timer = str(int(minutes))
-                self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": _checked(_ACTION, action), "Timer": timer})
+        wanted = {_checked(_ACTION, action): int(minutes) for action, minutes in actions.items()}
+        with self._schedules:
+            for _ in range(_SCHEDULE_TRIES):
+                current = self.scheduled(_checked(_VOLUME, volume))
+                if current == wanted:
+                    return
+                for action in current.keys() | wanted.keys():
+                    if current.get(action) != wanted.get(action):
+                        timer = str(wanted.get(action, 0))
+                        self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": timer})
+        raise Temporary(f"the schedules of {volume} change faster than they can be written")
 
     def scheduled(self, volume: str) -> Mapping[str, int]:
         listed = self._ask("GET", "/VolumeDriver.Schedule.List", None).get("Schedule") or []

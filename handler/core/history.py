@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from handler.core import points
@@ -70,12 +71,17 @@ def data(op: Operation) -> str:
     if op.event.kind is Kind.TAKEOVER:
         since = points.oldest_time(dict(op.restore).values())
         forced = "; forced, so that both may have served for a time" if op.event.force else ""
-        newest = f"the copy of {since}: what was written on {op.source} after it is not in it" if since else "there are no volumes"
+        newest = f"the copy of {since}{_age(op, since)}; what was written on {op.source} after it is not in it" if since else "no volumes"
         return newest + forced
     if op.event.kind is Kind.ROLLBACK:
         times = sorted({points.time_of(name) for name in dict(op.restore).values()})
         return f"that of {', '.join(times)}; the state before is in the snapshots of this operation" if times else "there are no volumes"
     return f"that of {op.origin.app}" if op.origin else ""
+
+
+def _age(op: Operation, since: str) -> str:
+    seconds = points.age(since, datetime.fromisoformat(op.started).replace(tzinfo=None)) if op.started else None
+    return "" if seconds is None else f", {seconds / 60:.0f} min old"
 
 
 def completed(known: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

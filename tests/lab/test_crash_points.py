@@ -29,7 +29,7 @@ pytestmark = pytest.mark.lab
 
 log = logging.getLogger(__name__)
 
-TRACKS = 9
+TRACKS = 16
 REACHED, ENDED, SETTLED = 120.0, 120.0, 90.0
 """Deadlines in seconds: for a point to be reached, an operation to be complete, a node to be as its role says."""
 
