@@ -8,23 +8,29 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 * the parent of an incremental send is found by a marker ``SNAPSHOT@HOST``, which only the sender makes: :meth:`Buttervolume.adopt`
   makes one for what was received, so that the way back is incremental too;
 * its ``snapshot`` takes a quarter of a second for each volume and gives each a time of its own, so snapshots are made by btrfs itself;
+* its scheduler works volume by volume, tells nobody what failed, and its purge deletes markers and parents: all lines are paused,
+  and :mod:`handler.copies` does what they say;
 * sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent.
 """
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 from handler.adapters.docker import Docker
 from handler.adapters.process import run
 from handler.adapters.unix import UnixConnection
+from handler.core.copies import Held
 from handler.core.names import TIME_FORMAT
 from handler.errors import CommandFailed, Permanent, Temporary
 from handler.ports import Guard
@@ -38,13 +44,18 @@ _SUBVOLUME = 256
 _QUICK = 30.0
 _SEND = 6 * 3600.0
 _BTRFS = 120.0
+_LOOK_AGAIN = 0.2
+_LISTED = re.compile(r"^ID \d+ gen \d+ cgen (?P<born>\d+) top level \d+ received_uuid (?P<received>\S+)\s+path (?P<path>.+)$")
+"""A line of ``btrfs subvolume list -c -R``."""
 
 
 class Buttervolume:
-    """Implements ``Volumes``. ``root`` has ``volumes/`` and ``snapshots/``; ``find_socket`` says where the plugin listens now."""
+    """Implements ``Volumes``. ``root`` has ``volumes/`` and ``snapshots/``; ``locks`` is a folder on this node; ``find_socket`` says where
+    the plugin listens now.
+    """
 
-    def __init__(self, docker: Docker, driver: str, root: Path, find_socket: Callable[[], str]) -> None:
-        self._docker, self._driver = docker, driver
+    def __init__(self, docker: Docker, driver: str, root: Path, locks: Path, find_socket: Callable[[], str]) -> None:
+        self._docker, self._driver, self._locks = docker, driver, locks
         self._volumes, self._snapshots = root / "volumes", root / "snapshots"
         self._find_socket = find_socket
 
@@ -68,13 +79,28 @@ class Buttervolume:
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         guard()
-        if self._marker(snapshot, host).exists():
-            return
-        try:
-            self._ask("POST", "/VolumeDriver.Snapshot.Send", {"Name": snapshot, "Host": host}, _SEND)
-        except Permanent as error:
-            raise CommandFailed(f"snapshot {snapshot} cannot be sent to {host}", str(error)) from error
+        marker = self._marker(snapshot, host)
+        with self._alone(f"{snapshot.partition('@')[0]}@{host}", guard):
+            if marker.exists():
+                return
+            try:
+                self._ask("POST", "/VolumeDriver.Snapshot.Send", {"Name": snapshot, "Host": host}, _SEND)
+            except Permanent as error:
+                raise CommandFailed(f"snapshot {snapshot} cannot be sent to {host}", str(error)) from error
         guard()
+
+    @contextmanager
+    def _alone(self, what: str, guard: Guard) -> Iterator[None]:
+        """Two sends of one volume to one host at the same time would delete each other's markers, and the parents with them."""
+        self._locks.mkdir(parents=True, exist_ok=True)
+        with (self._locks / f"send-{what}").open("w") as file:
+            deadline = time.monotonic() + _SEND
+            while not _locked(file):
+                guard()
+                if time.monotonic() > deadline:
+                    raise Temporary(f"another send of {what} does not end")
+                time.sleep(_LOOK_AGAIN)
+            yield
 
     def copies(self, volume: str) -> tuple[str, ...]:
         if not self._snapshots.is_dir():
@@ -110,17 +136,55 @@ class Buttervolume:
                 self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
-        current = self.scheduled(_checked(_VOLUME, volume))
+        current = self.schedules().get(_checked(_VOLUME, volume), {})
         for action in current.keys() - actions.keys():
-            self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": "0"})
+            self._schedule(volume, action, "0")
         for action, minutes in actions.items():
             if current.get(action) != minutes:
-                timer = str(int(minutes))
-                self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": _checked(_ACTION, action), "Timer": timer})
+                self._schedule(volume, _checked(_ACTION, action), str(int(minutes)))
+                self._schedule(volume, action, "pause")
 
-    def scheduled(self, volume: str) -> Mapping[str, int]:
-        listed = self._ask("GET", "/VolumeDriver.Schedule.List", None).get("Schedule") or []
-        return {line["Action"]: int(line["Timer"]) for line in listed if line["Name"] == volume}
+    def schedules(self) -> Mapping[str, Mapping[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for line in self._ask("GET", "/VolumeDriver.Schedule.List", None).get("Schedule") or []:
+            volume, action, timer, active = (line.get(key) or "" for key in ("Name", "Action", "Timer", "Active"))
+            if not (_VOLUME.match(volume) and _ACTION.match(action) and timer.isdigit() and int(timer)):
+                continue  # a person's, and nothing for us
+            found.setdefault(volume, {})[action] = int(timer)
+            if active != "False":
+                self._schedule(volume, action, "pause")
+        return found
+
+    def _schedule(self, volume: str, action: str, timer: str) -> None:
+        self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": timer})
+
+    def stock(self) -> Mapping[str, Sequence[Held]]:
+        names = {path.name for path in self._snapshots.iterdir()} if self._snapshots.is_dir() else set()
+        hosts: dict[str, list[str]] = {}
+        for name in names:
+            snapshot, _, host = name.rpartition("@")
+            if "@" in snapshot:
+                hosts.setdefault(snapshot, []).append(host)
+        complete = {name for _, name, _ in self._listed("-r")}  # asked first: what becomes complete meanwhile is so the next time
+        found: dict[str, list[Held]] = {}
+        for _, name, received in sorted(self._listed()):
+            if name in names and name.count("@") == 1:
+                held = Held(name, name in complete, received, tuple(sorted(hosts.get(name, ()))))
+                found.setdefault(name.partition("@")[0], []).append(held)
+        return found
+
+    def _listed(self, *options: str) -> list[tuple[int, str, bool]]:
+        """(generation of its birth, name, whether it was received) of all subvolumes."""
+        text = run(["btrfs", "subvolume", "list", "-c", "-R", *options, str(self._snapshots)], seconds=_BTRFS)
+        lines = [match for line in text.splitlines() if (match := _LISTED.match(line))]
+        return [(int(m["born"]), Path(m["path"]).name, m["received"] != "-") for m in lines]
+
+    def size(self, snapshot: str, seconds: float) -> int | None:
+        try:
+            text = run(["du", "-sx", "--block-size=1", str(self._snapshots / _checked(_SNAPSHOT, snapshot))], seconds=seconds)
+        except CommandFailed:
+            return None
+        return int(text.split()[0])
 
     def _marker(self, snapshot: str, host: str) -> Path:
         return self._snapshots / f"{_checked(_SNAPSHOT, snapshot)}@{_checked(_HOST, host)}"
@@ -139,6 +203,14 @@ class Buttervolume:
         if value.get("Err"):
             raise Permanent(f"Buttervolume: {value['Err'].strip()}")
         return dict(value)
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _checked(pattern: re.Pattern[str], name: str) -> str:

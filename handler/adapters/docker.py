@@ -68,6 +68,32 @@ class Docker:
             for container in self._of(project):
                 container.start()
 
+    def pause(self, project: str) -> None:
+        """Freeze all running containers of a project at the same time; when one cannot be, the others go on."""
+        with self._asking("pause containers"):
+            running = [c for c in self._of(project) if c.status == "running"]
+            try:
+                with ThreadPoolExecutor(max_workers=16) as pool:
+                    list(pool.map(lambda c: c.pause(), running))
+            except docker.errors.DockerException:
+                self.unpause(project)
+                raise
+
+    def unpause(self, project: str) -> None:
+        """Let all frozen containers of a project go on."""
+        with self._asking("unpause containers"):
+            paused = [c for c in self._of(project) if c.status == "paused"]
+            with ThreadPoolExecutor(max_workers=16) as pool:
+                list(pool.map(lambda c: c.unpause(), paused))
+
+    def executes(self, container: str, command: Sequence[str]) -> bool:
+        """Whether this very command, started by ``exec``, runs in a container: Docker cannot end one."""
+        with self._asking(f"look into {container}"):
+            ids = self._client.containers.get(container).attrs.get("ExecIDs") or ()
+            found = [self._client.api.exec_inspect(one) for one in ids]
+        programs = [[one["ProcessConfig"]["entrypoint"], *one["ProcessConfig"]["arguments"]] for one in found if one.get("Running")]
+        return list(command) in programs
+
     def remove(self, project: str) -> None:
         """Remove the containers and then the networks of a project."""
         with self._asking("remove containers"):
