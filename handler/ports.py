@@ -130,11 +130,11 @@ class Compose(Protocol):
     def remove(self, project: str) -> None:
         """Remove containers and own networks of a project, running or not; volumes stay. Fine when there are none."""
 
-    def pause(self, project: str) -> None:
-        """Freeze the running containers of a project; all or none."""
+    def pause(self, containers: Sequence[str]) -> None:
+        """Freeze running containers, all at the same time."""
 
-    def unpause(self, project: str) -> None:
-        """Let the frozen containers of a project go on; fine when there are none."""
+    def unpause(self, containers: Sequence[str]) -> None:
+        """Let frozen containers go on; fine when they are gone or do."""
 
     def execute(self, project: str, service: str, command: Sequence[str], seconds: float) -> None:
         """Run a command inside the running container of a service; ``Permanent`` when it fails, or is still under way since before."""

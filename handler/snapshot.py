@@ -16,8 +16,8 @@ from handler.ports import Ports
 
 log = logging.getLogger(__name__)
 
-JOURNAL, PAUSED = "copy", "paused"
-"""The journal that says, while containers are frozen, that it was us: a crash must not leave them so."""
+JOURNAL, PAUSED = "copy", "paused: "
+"""The journal that names, while containers are frozen, those that we froze: a crash must not leave them so."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,12 @@ def _frozen(ports: Ports, app: str, volumes: Sequence[str]) -> Mapping[str, str]
     clock = ports.clock
     if not volumes:
         return {}
-    ports.journal.mark(app, JOURNAL, PAUSED)
+    running = [one.name for one in ports.compose.containers(names.project_name(app)) if one.state == "running"]
+    ports.journal.mark(app, JOURNAL, PAUSED + " ".join(running))
     began = clock.monotonic()
     try:
         try:
-            ports.compose.pause(names.project_name(app))
+            ports.compose.pause(running)
         except errors.ClusterError as error:
             log.warning("%s: cannot be paused, so its volumes are snapshotted while it writes: %s", app, error)
         return ports.volumes.snapshot(volumes)
@@ -88,7 +89,8 @@ def _thaw(ports: Ports, app: str) -> None:
 
 
 def recover(ports: Ports, app: str) -> None:
-    """Let the app's containers go on, if it was us who froze them. Called after each snapshot, at a start, and from time to time."""
-    if PAUSED in ports.journal.done(app, JOURNAL):
-        ports.compose.unpause(names.project_name(app))
+    """Let the app's containers go on, those that we froze. Called after each snapshot, at a start, and from time to time."""
+    frozen = [entry.removeprefix(PAUSED).split() for entry in ports.journal.done(app, JOURNAL) if entry.startswith(PAUSED)]
+    if frozen:
+        ports.compose.unpause(sorted({container for containers in frozen for container in containers}))
         ports.journal.erase(app, JOURNAL)

@@ -61,11 +61,11 @@ class DockerCompose:
     def remove(self, project: str) -> None:
         self._docker.remove(project)
 
-    def pause(self, project: str) -> None:
-        self._docker.pause(project)
+    def pause(self, containers: Sequence[str]) -> None:
+        self._docker.pause(containers)
 
-    def unpause(self, project: str) -> None:
-        self._docker.unpause(project)
+    def unpause(self, containers: Sequence[str]) -> None:
+        self._docker.unpause(containers)
 
     def execute(self, project: str, service: str, command: Sequence[str], seconds: float) -> None:
         running = [c.name for c in self._docker.containers(project) if c.service == service and c.state == "running"]

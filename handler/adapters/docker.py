@@ -68,23 +68,23 @@ class Docker:
             for container in self._of(project):
                 container.start()
 
-    def pause(self, project: str) -> None:
-        """Freeze all running containers of a project at the same time; when one cannot be, the others go on."""
-        with self._asking("pause containers"):
-            running = [c for c in self._of(project) if c.status == "running"]
-            try:
-                with ThreadPoolExecutor(max_workers=16) as pool:
-                    list(pool.map(lambda c: c.pause(), running))
-            except docker.errors.DockerException:
-                self.unpause(project)
-                raise
+    def pause(self, containers: Sequence[str]) -> None:
+        """Freeze containers, all at the same time."""
+        with self._asking("pause containers"), ThreadPoolExecutor(max_workers=16) as pool:
+            list(pool.map(self._client.api.pause, containers))
 
-    def unpause(self, project: str) -> None:
-        """Let all frozen containers of a project go on."""
-        with self._asking("unpause containers"):
-            paused = [c for c in self._of(project) if c.status == "paused"]
-            with ThreadPoolExecutor(max_workers=16) as pool:
-                list(pool.map(lambda c: c.unpause(), paused))
+    def unpause(self, containers: Sequence[str]) -> None:
+        """Let containers go on, all at the same time; those that are gone, or not frozen, are left alone."""
+        with self._asking("unpause containers"), ThreadPoolExecutor(max_workers=16) as pool:
+            list(pool.map(self._unpause, containers))
+
+    def _unpause(self, container: str) -> None:
+        try:
+            self._client.api.unpause(container)
+        except docker.errors.APIError:
+            with contextlib.suppress(docker.errors.NotFound):
+                if self._client.api.inspect_container(container)["State"]["Paused"]:
+                    raise
 
     def executes(self, container: str, command: Sequence[str]) -> bool:
         """Whether this very command, started by ``exec``, runs in a container: Docker cannot end one."""

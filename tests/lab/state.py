@@ -69,9 +69,10 @@ def incomplete(node: Node, snapshots: list[str]) -> list[str]:
 def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bool = False) -> str:
     """What is wrong on ``node`` for ``role``; empty when all is as the table says. ``peer`` is the slave's address, for a master."""
     seen = observed(node, app)
-    deploy = f"{app.app}-{app.record().get('deploy_id')}"
+    record = app.record()
+    deploy = f"{app.app}-{record.get('deploy_id')}"
     copies = {f"replicate:{peer}": 60} if peer else {"snapshot": 60}
-    urls = [f"http://{app.domain}", f"https://{app.domain}"]
+    checks = sorted([f"http://{app.domain}", f"https://{app.domain}", *([f"copy on {record.get('slave')}"] if peer else [])])
     gone = {"containers": [], "volumes": [], "live": [], "service": {}, "token": False}
     wanted = {
         "master": {
@@ -80,7 +81,7 @@ def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bo
             "live": [app.volume],
             "token": True,
             "schedules": {**copies, **PURGE},
-            "service": {"address": node.address, "checks": urls},
+            "service": {"address": node.address, "checks": checks},
         },
         "slave": {**gone, "checkouts": [deploy], "schedules": PURGE},
         "nothing": {**gone, "checkouts": [], "schedules": {}, "images": []},

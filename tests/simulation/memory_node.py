@@ -76,19 +76,19 @@ class Compose(Port):
     def start(self, project: str) -> None:
         self.call(f"start {project}")
 
-    def pause(self, project: str) -> None:
-        self.call(f"pause {project}")
+    def pause(self, containers: Sequence[str]) -> None:
+        self.call(f"pause {' '.join(containers)}")
         self.may_fail("pause")
-        self._turn(project, "running", "paused")
+        self._turn(containers, "running", "paused")
 
-    def unpause(self, project: str) -> None:
-        self.call(f"unpause {project}")
-        self._turn(project, "paused", "running")
+    def unpause(self, containers: Sequence[str]) -> None:
+        self.call(f"unpause {' '.join(containers)}")
+        self._turn(containers, "paused", "running")
 
-    def _turn(self, project: str, before: str, after: str) -> None:
-        found = self.node.containers.get(project)
-        if found and found.state == before:
-            found.state = after
+    def _turn(self, containers: Sequence[str], before: str, after: str) -> None:
+        for project, found in self.node.containers.items():
+            if f"{project}-web-1" in containers and found.state == before:
+                found.state = after
 
     def execute(self, project: str, service: str, command: Sequence[str], seconds: float) -> None:  # noqa: ARG002
         self.call(f"{' '.join(command)} in {project} {service}")
