@@ -6,12 +6,14 @@ import logging
 import shutil
 
 from handler import __version__, chronicle
-from handler.core import limits, names, record
+from handler.core import limits, names
 from handler.core.model import Role
 from handler.execute import CONCLUDED
+from handler.notice import say
 from handler.ports import Ports
 from handler.residence import Residence, begun, residence
 from handler.settings import Settings
+from handler.snapshot import recover
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +30,7 @@ def announce(ports: Ports, here: Settings) -> None:
         "driver": here.driver,
         "disk_percent": round(100 * disk.used / disk.total) if disk else None,
     }
-    entry = ports.store.get(names.node_key(here.node))
-    known = record.loads(entry.value if entry else None)
-    if {**known, **value} != known:
-        ports.store.put(names.node_key(here.node), record.dumps({**known, **value}))
+    say(ports.store, here.node, value)
 
 
 def stop_if_replaced(ports: Ports, app: str) -> None:
@@ -57,7 +56,8 @@ def resume_app(ports: Ports, app: str) -> None:
     While an operation of the app is open, its own rules decide, not these. Raises ``StoreUnavailable`` when Consul cannot say who
     the master is: then nothing is started and nothing is stopped.
     """
-    if _operation_open(ports, app):
+    recover(ports, app)
+    if operation_open(ports, app):
         return
     lives = residence(ports.store, app)
     if lives is None:
@@ -68,7 +68,7 @@ def resume_app(ports: Ports, app: str) -> None:
         _clean_up(ports, app, lives)
 
 
-def _operation_open(ports: Ports, app: str) -> bool:
+def operation_open(ports: Ports, app: str) -> bool:
     """An operation has begun and has no outcome, or our part of it is not complete."""
     prefix = names.op_prefix(app)
     parts = {tuple(entry.key.removeprefix(prefix).split("/", 1)) for entry in ports.store.tree(prefix)}

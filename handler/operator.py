@@ -1,27 +1,47 @@
-"""The command ``cluster``: what people ask a node about the cluster. Reads only.
+"""The command ``cluster``: what people ask a node about the cluster. Changes nothing, but for a copy that is asked for.
 
     cluster status             nodes, apps with their places and copies, what is held, refused or in quarantine
     cluster history APP        the last operations of an app, with steps and durations
+    cluster copy APP           on its master: a round of copies now; returns when the slave has verified it
 
-Exit codes: 0 all is well, 1 something needs a person (status) or there is no such app (history), 2 wrong usage.
+Exit codes: 0 all is well, 1 something needs a person (status), there is no such app (history) or the copy failed, 2 wrong usage.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from handler import errors, settings
-from handler.adapters.consul import Consul, ConsulMembers, ConsulStore
-from handler.core import names, record
-from handler.ports import Entry, Members, Store
+from handler import errors, settings, spool
+from handler.adapters.clock import SystemClock
+from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
+from handler.copier import WORD
+from handler.core import checks, copies, limits, names, record
+from handler.core.copies import Round
+from handler.ports import Clock, Entry, Members, Services, Store
 
 TEMPLATES = (Path("/etc/cluster/jinja"), Path(__file__).resolve().parents[1] / "templates" / "jinja")
+
+
+PATIENCE = 3600.0
+"""Seconds for a round that a person asked for."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the commands look at; ``wake`` is the worker's socket."""
+
+    store: Store
+    members: Members
+    services: Services
+    clock: Clock
+    wake: Path
 
 
 def main() -> int:
@@ -33,35 +53,62 @@ def main() -> int:
         print(__doc__, file=sys.stderr)  # noqa: T201
         return 2
     try:
-        return _COMMANDS[name](ConsulStore(agent), ConsulMembers(agent, here.node), arguments)
+        asked = Asked(ConsulStore(agent), ConsulMembers(agent, here.node), ConsulServices(agent), SystemClock(), here.wake)
+        return _COMMANDS[name](asked, arguments)
     except errors.ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)  # noqa: T201
         return 1
 
 
-def status(store: Store, members: Members, _arguments: Sequence[str]) -> int:
+def status(asked: Asked, _arguments: Sequence[str]) -> int:
     """One page about everything."""
+    store = asked.store
     about = {entry.key.removeprefix("node/"): record.loads(entry.value) for entry in store.tree("node/")}
     held = {entry.key.removeprefix("maintenance/"): record.loads(entry.value) for entry in store.tree("maintenance/")}
-    apps = [_app(store, entry.key.removeprefix("app/"), entry.value) for entry in store.tree("app/")]
+    reports = asked.services.reports(checks.COPY)
+    apps = [_app(asked, entry, about, reports) for entry in store.tree("app/")]
     quarantine = [row for entry in store.tree("quarantine/") for row in _quarantine(entry)]
-    nodes = sorted(members.nodes().values(), key=lambda node: node.name)
+    nodes = sorted(asked.members.nodes().values(), key=lambda node: node.name)
     _show("status.txt", nodes=nodes, about=about, apps=apps, held=held, quarantine=quarantine)
     broken = [app for app in apps if app["problem"]]
     return 1 if broken or quarantine or not all(node.alive for node in nodes) else 0
 
 
-def _app(store: Store, name: str, value: str) -> dict[str, Any]:
-    known = record.loads(value)
-    entry = store.get(names.history_key(name, str(known.get("event", ""))))
-    last = record.loads(entry.value if entry else None)
+def _app(asked: Asked, entry: Entry, about: Mapping[str, Any], reports: Mapping[str, tuple[bool, str]]) -> dict[str, Any]:
+    name, known = entry.key.removeprefix("app/"), record.loads(entry.value)
+    entry_last = asked.store.get(names.history_key(name, str(known.get("event", ""))))
     place = record.placement(known)
+    last_round = _rounds(about.get(place.master, {}), name)
+    passing, text = reports.get(name, (False, f"the worker of {place.master} says nothing about its copy"))
     problem = ""
     if not known:
         problem = "the record is not JSON"
-    elif place.slave and last and not last.get("copy"):
-        problem = f"no verified copy on {place.slave}"
-    return {"name": name, "place": place, "record": known, "last": last, "problem": problem}
+    elif place.slave and not passing:
+        problem = text
+    elif last_round.failures >= limits.FAILURES:
+        problem = f"{last_round.failures} rounds of copies failed in a row: {last_round.error}"
+    return {
+        "name": name,
+        "place": place,
+        "record": known,
+        "last": record.loads(entry_last.value if entry_last else None),
+        "round": last_round,
+        "copies": _copies(asked, about.get(place.slave, {}), name, known),
+        "problem": problem,
+    }
+
+
+def _copies(asked: Asked, slave: Mapping[str, Any], app: str, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the slave says it has; a row for each volume. Ages are by this node's clock."""
+    found = slave.get("copies")
+    said = found.get(app) if isinstance(found, dict) else None
+    rows = []
+    for volume in known.get("volumes") or ():
+        time = copies.taken_at(copies.snapshot_of(said, volume))
+        size = said[volume].get("bytes") if said and time is not None else None
+        age = None if time is None else max(0.0, asked.clock.now() - time)
+        rows.append({"volume": volume, "time": "" if time is None else copies.shown(time), "minutes": age and age / 60, "bytes": size})
+    return rows
 
 
 def _quarantine(entry: Entry) -> Iterator[dict[str, Any]]:
@@ -71,16 +118,50 @@ def _quarantine(entry: Entry) -> Iterator[dict[str, Any]]:
             yield {"app": entry.key.removeprefix("quarantine/"), "node": node, "part": part, "why": found.get("why")}
 
 
-def history(store: Store, _members: Members, arguments: Sequence[str]) -> int:
+def history(asked: Asked, arguments: Sequence[str]) -> int:
     """The last operations of one app, oldest first."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)  # noqa: T201
         return 2
-    entries = sorted(store.tree(names.history_key(arguments[0], "")), key=lambda entry: entry.index)
+    entries = sorted(asked.store.tree(names.history_key(arguments[0], "")), key=lambda entry: entry.index)
     if not entries:
         raise errors.BadInput(f"there is no history of {arguments[0]}; `cluster status` lists the apps")
     _show("history.txt", entries=[record.loads(entry.value) for entry in entries])
     return 0
+
+
+def copy(asked: Asked, arguments: Sequence[str]) -> int:
+    """Ask this node's worker for a round, and wait for its end."""
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)  # noqa: T201
+        return 2
+    (app,), me = arguments, asked.members.me()
+    entry = asked.store.get(names.record_key(app))
+    master = record.placement(record.loads(entry.value if entry else None)).master
+    if master != me:
+        raise errors.BadInput(f"{app} lives on {master}: ask there" if master else f"there is no {app}; `cluster status` lists the apps")
+    before = _round(asked, me, app).tried
+    if not spool.poke(asked.wake, WORD + app):
+        raise errors.Temporary("the worker does not run on this node")
+    deadline, index = asked.clock.monotonic() + PATIENCE, 0
+    while (last := _round(asked, me, app)).tried == before:
+        if asked.clock.monotonic() > deadline:
+            raise errors.Temporary(f"the copy of {app} is still under way; `cluster status` will show it")
+        index = asked.store.wait(names.node_key(me), index, 10.0)
+    if last.error:
+        raise errors.Permanent(f"{app}: {last.error}")
+    print(f"{app}: copy of {last.time}, in {last.seconds:.2f} s")  # noqa: T201
+    return 0
+
+
+def _round(asked: Asked, node: str, app: str) -> Round:
+    entry = asked.store.get(names.node_key(node))
+    return _rounds(record.loads(entry.value if entry else None), app)
+
+
+def _rounds(about: Mapping[str, Any], app: str) -> Round:
+    rounds = about.get("rounds")
+    return copies.read_round(rounds.get(app) if isinstance(rounds, dict) else None)
 
 
 def _show(template: str, **values: Any) -> None:
@@ -89,4 +170,4 @@ def _show(template: str, **values: Any) -> None:
     print(environment.get_template(template).render(**values))  # noqa: T201
 
 
-_COMMANDS: dict[str, Callable[[Store, Members, Sequence[str]], int]] = {"status": status, "history": history}
+_COMMANDS: dict[str, Callable[[Asked, Sequence[str]], int]] = {"status": status, "history": history, "copy": copy}

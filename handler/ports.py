@@ -7,10 +7,11 @@ raises :class:`handler.errors.Permanent`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from handler.core.copies import Held
 from handler.core.kv import Op
 from handler.core.model import Container, Node
 
@@ -91,6 +92,12 @@ class Services(Protocol):
     def deregister(self, app: str) -> None:
         """Forget the service and its checks; fine when there is none."""
 
+    def report(self, app: str, check: Mapping[str, Any], problem: str) -> None:
+        """Answer a check with a TTL of the app's service: passing without a ``problem``; made first when it is not there."""
+
+    def reports(self, suffix: str) -> Mapping[str, tuple[bool, str]]:
+        """Checks of the whole cluster whose CheckID ends in ``suffix``: what is before it -> (passing, its text)."""
+
 
 class Code(Protocol):
     """Repositories (git)."""
@@ -125,6 +132,15 @@ class Compose(Protocol):
 
     def remove(self, project: str) -> None:
         """Remove containers and own networks of a project, running or not; volumes stay. Fine when there are none."""
+
+    def pause(self, containers: Sequence[str]) -> None:
+        """Freeze running containers, all at the same time."""
+
+    def unpause(self, containers: Sequence[str]) -> None:
+        """Let frozen containers go on; fine when they are gone or do."""
+
+    def execute(self, project: str, service: str, command: Sequence[str], seconds: float) -> None:
+        """Run a command inside the running container of a service; ``Permanent`` when it fails, or is still under way since before."""
 
     def containers(self, project: str) -> tuple[Container, ...]:
         """All containers of a project, running or not."""
@@ -177,10 +193,22 @@ class Volumes(Protocol):
         """Delete a snapshot and its markers; fine when it is not there."""
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
-        """Make ``actions`` (Buttervolume action -> minutes) the only scheduled ones of a volume; empty removes all."""
+        """Make ``actions`` (Buttervolume action -> minutes) the only scheduled ones of a volume; empty removes all.
 
-    def scheduled(self, volume: str) -> Mapping[str, int]:
-        """The scheduled actions of a volume."""
+        They are written as paused: people see and change them there, but our worker carries them out.
+        """
+
+    def schedules(self) -> Mapping[str, Mapping[str, int]]:
+        """The scheduled actions of every volume."""
+
+    def pause_schedules(self, volumes: Collection[str]) -> None:
+        """Keep Buttervolume's own scheduler from what :mod:`handler.copies` does for these volumes; those of people are left alone."""
+
+    def stock(self) -> Mapping[str, Sequence[Held]]:
+        """All snapshots on this node by volume, in the order in which they came to be here, whatever clock their names are from."""
+
+    def size(self, snapshot: str, seconds: float) -> int | None:
+        """Bytes in a snapshot; None when they cannot be added up within ``seconds``."""
 
 
 class Deploys(Protocol):
@@ -260,6 +288,9 @@ class Journal(Protocol):
 
     def mark(self, app: str, event: str, entry: str) -> None:
         """Add an entry; on disk when this returns."""
+
+    def erase(self, app: str, event: str) -> None:
+        """Delete one journal; fine when it is not there."""
 
     def forget(self, app: str, keep: Sequence[str]) -> None:
         """Delete the journals of the app's operations that are not in ``keep``."""

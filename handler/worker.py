@@ -5,7 +5,6 @@ Started as ``handler work`` (a daemon) and, by people, as ``handler resume``. Th
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import signal
@@ -29,8 +28,9 @@ from handler.adapters.lease import ConsulLeases
 from handler.adapters.probe import TcpProbe
 from handler.adapters.proxies import NodeProxies
 from handler.adapters.published import PublishedPorts
-from handler.core import names
+from handler.copier import Copier
 from handler.intake import intake
+from handler.locks import app_lock
 from handler.node import announce, resume_app
 from handler.ports import Ports
 from handler.proxies.paths import Paths
@@ -61,7 +61,7 @@ def wire(here: Settings) -> Ports:
         services=ConsulServices(agent),
         code=Git(),
         compose=DockerCompose(docker),
-        volumes=Buttervolume(docker, here.driver, here.volumes_dir, lambda: docker.plugin_socket(here.driver)),
+        volumes=Buttervolume(docker, here.driver, here.volumes_dir, here.state_dir / "locks", lambda: docker.plugin_socket(here.driver)),
         deploys=DeployDirectories(here.deploy_dir, here.run_dir / "own"),
         proxies=NodeProxies(Paths(here.state_dir / "proxy", here.run_dir), published.sync),
         probe=TcpProbe(),
@@ -127,21 +127,6 @@ class Worker:
             self.wake(entry.key.removeprefix("intent/"))
 
 
-class app_lock:  # noqa: N801 used like a function
-    """One process at a time works on an app on this node, so that ``handler resume`` by hand and the worker do not meet."""
-
-    def __init__(self, here: Settings, app: str) -> None:
-        folder = here.state_dir / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / names.project_name(app)).open("w")
-
-    def __enter__(self) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
 def main(_arguments: Sequence[str]) -> int:
     """Run until SIGTERM; operations under way then get the time that Docker gives us."""
     here = _start()
@@ -159,6 +144,8 @@ def main(_arguments: Sequence[str]) -> int:
     _until_consul_answers(worker, stop)
     storage = CaddyStorage(here.caddy_dir)
     threading.Thread(target=certificates.keep, args=(worker.ports.store, storage, stop), name="certificates", daemon=True).start()
+    copier = Copier(here, worker.ports, stop)
+    copier.start()
     words = {"intents"}  # operations that a crash cut short go on at once: requests may be held
     last_sweep = 0.0
     while not stop.is_set():
@@ -170,6 +157,8 @@ def main(_arguments: Sequence[str]) -> int:
                 worker.sweep()
                 last_sweep = time.monotonic()
         words = _heard(listener)
+        copier.hear(words)
+    copier.close()
     while worker.busy():
         log.info("waiting for operations under way")
         threading.Event().wait(2.0)
@@ -244,10 +233,10 @@ def _heard(listener: socket.socket) -> set[str]:
     """Wait for a word, then take all that are there."""
     words: set[str] = set()
     try:
-        words.add(listener.recv(64).decode(errors="replace"))
+        words.add(listener.recv(512).decode(errors="replace"))
         listener.setblocking(False)
         while True:
-            words.add(listener.recv(64).decode(errors="replace"))
+            words.add(listener.recv(512).decode(errors="replace"))
     except (TimeoutError, BlockingIOError):
         return words
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from handler import chronicle, errors
+from handler import chronicle, errors, snapshot
 from handler.actions.start import check_complete
 from handler.context import Context
 from handler.core import certificates, checks, history, limits, names, record
@@ -25,7 +25,7 @@ EVERY = 60
 def register_service(ctx: Context, step: s.RegisterService) -> None:  # noqa: ARG001
     """On the master only."""
     spec = ctx.spec(ctx.op.deploy_id)
-    definitions = checks.definitions(ctx.app, spec.checks, spec.own_checks)
+    definitions = checks.definitions(ctx.app, spec.checks, spec.own_checks, ctx.op.after.slave)
     ctx.ports.services.register(ctx.app, ctx.op.address(ctx.me), definitions)
 
 
@@ -65,11 +65,10 @@ def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
     try:
         if not slave or not slave.alive:
             raise errors.Permanent(f"{step.to} is down: there is no second copy until it is back")
-        volumes = [volume for volume in ctx.spec(ctx.op.deploy_id).volumes if ctx.ports.volumes.exists(volume)]
-        sent = ctx.ports.volumes.snapshot(volumes)
-        for snapshot in sent.values():
-            ctx.ports.volumes.send(snapshot, slave.address, ctx.guard)
-        ctx.say("sent", {"snapshots": sent})
+        point = snapshot.take(ctx.ports, ctx.app, ctx.op.deploy_id, ctx.spec(ctx.op.deploy_id).volumes)
+        for name in point.snapshots.values():
+            ctx.ports.volumes.send(name, slave.address, ctx.guard)
+        ctx.say("sent", {"snapshots": point.snapshots})
     except errors.Permanent as error:
         ctx.say("sent", {"error": str(error)})
         raise

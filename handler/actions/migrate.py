@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from handler import errors
+import logging
+
+from handler import errors, snapshot
 from handler.context import Context
 from handler.core import steps as s
 from handler.residence import residence
+
+log = logging.getLogger(__name__)
 
 
 def snapshot_origin(ctx: Context, step: s.SnapshotOrigin) -> None:
@@ -15,19 +19,23 @@ def snapshot_origin(ctx: Context, step: s.SnapshotOrigin) -> None:
     lives = residence(ctx.ports.store, step.app)
     if lives is None or lives.placement.master != ctx.me:
         raise errors.Permanent(f"{step.app} does not live on {ctx.me} any more: it was moved meanwhile, send the event again")
+    if snapshot.under_way(ctx.ports, step.app):
+        raise errors.Temporary(f"{step.app} is being copied at this moment")
     pairs = ctx.op.origin.volumes
-    taken = ctx.ports.volumes.snapshot([volume for volume, _ in pairs if ctx.ports.volumes.exists(volume)])
-    ctx.say("origin", {mine: taken[volume] for volume, mine in pairs if volume in taken})
+    point = snapshot.take(ctx.ports, step.app, lives.deploy_id, [volume for volume, _ in pairs])
+    if point.problem:
+        log.warning("%s: the data of %s is as it is on the disk: %s", ctx.app, step.app, point.problem)
+    ctx.say("origin", {mine: point.snapshots[volume] for volume, mine in pairs if volume in point.snapshots})
 
 
 def send_origin(ctx: Context, step: s.SendOrigin) -> None:
     """In full, or in increments when that node is the app's slave anyway."""
-    for snapshot in (ctx.hear("origin") or {}).values():
-        ctx.ports.volumes.send(snapshot, ctx.op.address(step.to), ctx.guard)
+    for name in (ctx.hear("origin") or {}).values():
+        ctx.ports.volumes.send(name, ctx.op.address(step.to), ctx.guard)
     ctx.say("released", {"node": ctx.me, "steps": ctx.timings})
 
 
 def drop_origin(ctx: Context, step: s.DropOrigin) -> None:  # noqa: ARG001
     """On both nodes: neither needs these snapshots as a copy of the app that they are of."""
-    for snapshot in (ctx.hear("origin") or {}).values():
-        ctx.ports.volumes.drop(snapshot)
+    for name in (ctx.hear("origin") or {}).values():
+        ctx.ports.volumes.drop(name)

@@ -8,26 +8,32 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 * the parent of an incremental send is found by a marker ``SNAPSHOT@HOST``, which only the sender makes: :meth:`Buttervolume.adopt`
   makes one for what was received, so that the way back is incremental too;
 * its ``snapshot`` takes a quarter of a second for each volume and gives each a time of its own, so snapshots are made by btrfs itself;
-* sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent;
+* its scheduler works volume by volume, tells nobody what failed, and its purge deletes markers and parents: the lines of our volumes are
+  paused, and :mod:`handler.copies` does what they say;
 * it reads and rewrites its file of schedules without a lock, so that of two changes at the same time one is lost: here they are made
-  one after the other, and read back.
+  one after the other, and read back;
+* sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent.
 """
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 from handler.adapters.docker import Docker
 from handler.adapters.process import run
 from handler.adapters.unix import UnixConnection
+from handler.core.copies import Held
 from handler.core.names import TIME_FORMAT
 from handler.errors import CommandFailed, Permanent, Temporary
 from handler.ports import Guard
@@ -42,13 +48,18 @@ _QUICK = 30.0
 _SEND = 6 * 3600.0
 _BTRFS = 120.0
 _SCHEDULE_TRIES = 5
+_LOOK_AGAIN = 0.2
+_LISTED = re.compile(r"^ID \d+ gen \d+ cgen (?P<born>\d+) top level \d+ received_uuid (?P<received>\S+)\s+path (?P<path>.+)$")
+"""A line of ``btrfs subvolume list -c -R``."""
 
 
 class Buttervolume:
-    """Implements ``Volumes``. ``root`` has ``volumes/`` and ``snapshots/``; ``find_socket`` says where the plugin listens now."""
+    """Implements ``Volumes``. ``root`` has ``volumes/`` and ``snapshots/``; ``locks`` is a folder on this node; ``find_socket`` says where
+    the plugin listens now.
+    """
 
-    def __init__(self, docker: Docker, driver: str, root: Path, find_socket: Callable[[], str]) -> None:
-        self._docker, self._driver = docker, driver
+    def __init__(self, docker: Docker, driver: str, root: Path, locks: Path, find_socket: Callable[[], str]) -> None:
+        self._docker, self._driver, self._locks = docker, driver, locks
         self._volumes, self._snapshots = root / "volumes", root / "snapshots"
         self._find_socket = find_socket
         self._schedules = threading.Lock()
@@ -79,13 +90,28 @@ class Buttervolume:
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         guard()
-        if self._marker(snapshot, host).exists():
-            return
-        try:
-            self._ask("POST", "/VolumeDriver.Snapshot.Send", {"Name": snapshot, "Host": host}, _SEND)
-        except Permanent as error:
-            raise CommandFailed(f"snapshot {snapshot} cannot be sent to {host}", str(error)) from error
+        marker = self._marker(snapshot, host)
+        with self._alone(f"{snapshot.partition('@')[0]}@{host}", guard):
+            if marker.exists():
+                return
+            try:
+                self._ask("POST", "/VolumeDriver.Snapshot.Send", {"Name": snapshot, "Host": host}, _SEND)
+            except Permanent as error:
+                raise CommandFailed(f"snapshot {snapshot} cannot be sent to {host}", str(error)) from error
         guard()
+
+    @contextmanager
+    def _alone(self, what: str, guard: Guard) -> Iterator[None]:
+        """Two sends of one volume to one host at the same time would delete each other's markers, and the parents with them."""
+        self._locks.mkdir(parents=True, exist_ok=True)
+        with (self._locks / f"send-{what}").open("w") as file:
+            deadline = time.monotonic() + _SEND
+            while not _locked(file):
+                guard()
+                if time.monotonic() > deadline:
+                    raise Temporary(f"another send of {what} does not end")
+                time.sleep(_LOOK_AGAIN)
+            yield
 
     def copies(self, volume: str) -> tuple[str, ...]:
         if not self._snapshots.is_dir():
@@ -121,21 +147,67 @@ class Buttervolume:
                 self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
-        wanted = {_checked(_ACTION, action): int(minutes) for action, minutes in actions.items()}
+        wanted = {_checked(_ACTION, action): (int(minutes), False) for action, minutes in actions.items()}
         with self._schedules:
             for _ in range(_SCHEDULE_TRIES):
-                current = self.scheduled(_checked(_VOLUME, volume))
+                current = self._lines().get(_checked(_VOLUME, volume), {})
                 if current == wanted:
                     return
-                for action in current.keys() | wanted.keys():
-                    if current.get(action) != wanted.get(action):
-                        timer = str(wanted.get(action, 0))
-                        self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": timer})
+                for action in current.keys() - wanted.keys():
+                    self._schedule(volume, action, "0")
+                for action, line in wanted.items():
+                    if current.get(action) != line:
+                        self._schedule(volume, action, str(line[0]))
+                        self._schedule(volume, action, "pause")
         raise Temporary(f"the schedules of {volume} change faster than they can be written")
 
-    def scheduled(self, volume: str) -> Mapping[str, int]:
-        listed = self._ask("GET", "/VolumeDriver.Schedule.List", None).get("Schedule") or []
-        return {line["Action"]: int(line["Timer"]) for line in listed if line["Name"] == volume}
+    def schedules(self) -> Mapping[str, Mapping[str, int]]:
+        return {volume: {action: minutes for action, (minutes, _) in lines.items()} for volume, lines in self._lines().items()}
+
+    def pause_schedules(self, volumes: Collection[str]) -> None:
+        for volume, lines in self._lines().items():
+            if volume in volumes and any(active for _, active in lines.values()):
+                self.schedule(volume, {action: minutes for action, (minutes, _) in lines.items()})
+
+    def _lines(self) -> dict[str, dict[str, tuple[int, bool]]]:
+        """Volume -> action -> (minutes, whether Buttervolume's own scheduler does it)."""
+        found: dict[str, dict[str, tuple[int, bool]]] = {}
+        for line in self._ask("GET", "/VolumeDriver.Schedule.List", None).get("Schedule") or []:
+            volume, action, timer, active = (line.get(key) or "" for key in ("Name", "Action", "Timer", "Active"))
+            if _VOLUME.match(volume) and _ACTION.match(action) and timer.isdigit() and int(timer):  # else a person's, and nothing for us
+                found.setdefault(volume, {})[action] = (int(timer), active != "False")
+        return found
+
+    def _schedule(self, volume: str, action: str, timer: str) -> None:
+        self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": timer})
+
+    def stock(self) -> Mapping[str, Sequence[Held]]:
+        names = {path.name for path in self._snapshots.iterdir()} if self._snapshots.is_dir() else set()
+        hosts: dict[str, list[str]] = {}
+        for name in names:
+            snapshot, _, host = name.rpartition("@")
+            if "@" in snapshot:
+                hosts.setdefault(snapshot, []).append(host)
+        complete = {name for _, name, _ in self._listed("-r")}  # asked first: what becomes complete meanwhile is so the next time
+        found: dict[str, list[Held]] = {}
+        for _, name, received in sorted(self._listed()):
+            if name in names and name.count("@") == 1:
+                held = Held(name, name in complete, received, tuple(sorted(hosts.get(name, ()))))
+                found.setdefault(name.partition("@")[0], []).append(held)
+        return found
+
+    def _listed(self, *options: str) -> list[tuple[int, str, bool]]:
+        """(generation of its birth, name, whether it was received) of all subvolumes."""
+        text = run(["btrfs", "subvolume", "list", "-c", "-R", *options, str(self._snapshots)], seconds=_BTRFS)
+        lines = [match for line in text.splitlines() if (match := _LISTED.match(line))]
+        return [(int(m["born"]), Path(m["path"]).name, m["received"] != "-") for m in lines]
+
+    def size(self, snapshot: str, seconds: float) -> int | None:
+        try:
+            text = run(["du", "-sx", "--block-size=1", str(self._snapshots / _checked(_SNAPSHOT, snapshot))], seconds=seconds)
+        except CommandFailed:
+            return None
+        return int(text.split()[0])
 
     def _marker(self, snapshot: str, host: str) -> Path:
         return self._snapshots / f"{_checked(_SNAPSHOT, snapshot)}@{_checked(_HOST, host)}"
@@ -154,6 +226,14 @@ class Buttervolume:
         if value.get("Err"):
             raise Permanent(f"Buttervolume: {value['Err'].strip()}")
         return dict(value)
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _checked(pattern: re.Pattern[str], name: str) -> str:

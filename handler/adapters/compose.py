@@ -61,6 +61,20 @@ class DockerCompose:
     def remove(self, project: str) -> None:
         self._docker.remove(project)
 
+    def pause(self, containers: Sequence[str]) -> None:
+        self._docker.pause(containers)
+
+    def unpause(self, containers: Sequence[str]) -> None:
+        self._docker.unpause(containers)
+
+    def execute(self, project: str, service: str, command: Sequence[str], seconds: float) -> None:
+        running = [c.name for c in self._docker.containers(project) if c.service == service and c.state == "running"]
+        if not running:
+            raise Permanent(f"the service {service} does not run")
+        if self._docker.executes(running[0], command):
+            raise Permanent(f"{command[0]} in {running[0]} has not ended since the last time")
+        run(["docker", "exec", running[0], *command], seconds=seconds)
+
     def containers(self, project: str) -> tuple[Container, ...]:
         return self._docker.containers(project)
 

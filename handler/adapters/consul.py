@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -152,6 +153,33 @@ class ConsulServices:
         services = self._agent.ask(lambda c: c.agent.services())
         if app in services:
             self._agent.ask(lambda c: c.agent.service.deregister(app))
+
+    def report(self, app: str, check: Mapping[str, Any], problem: str) -> None:
+        status = {"Status": "critical" if problem else "passing", "Output": problem or "fine"}
+        path = f"/v1/agent/check/update/{check['CheckID']}"
+        if not self._agent.put(path, status, _known):
+            own = {**check, "ID": check["CheckID"], "ServiceID": app}  # the two paths name it differently
+            del own["CheckID"]
+            self._agent.put("/v1/agent/check/register", own, _ok)
+            self._agent.put(path, status, _ok)
+
+    def reports(self, suffix: str) -> Mapping[str, tuple[bool, str]]:
+        path = "/v1/health/state/any"
+        params = [("filter", f'CheckID matches "{re.escape(suffix)}$"')]
+        found = self._agent.ask(lambda c: c.http.get(_json, path, params=params, headers=self._agent.headers))
+        return {one["CheckID"].removesuffix(suffix): (one["Status"] == "passing", one["Output"]) for one in found}
+
+
+def _known(response: Any) -> bool:
+    if response.code == 404:  # noqa: PLR2004
+        return False
+    _ok(response)
+    return True
+
+
+def _json(response: Any) -> Any:
+    _ok(response)
+    return json.loads(response.body)
 
 
 def _ok(response: Any) -> None:

@@ -68,6 +68,32 @@ class Docker:
             for container in self._of(project):
                 container.start()
 
+    def pause(self, containers: Sequence[str]) -> None:
+        """Freeze containers, all at the same time."""
+        with self._asking("pause containers"), ThreadPoolExecutor(max_workers=16) as pool:
+            list(pool.map(self._client.api.pause, containers))
+
+    def unpause(self, containers: Sequence[str]) -> None:
+        """Let containers go on, all at the same time; those that are gone, or not frozen, are left alone."""
+        with self._asking("unpause containers"), ThreadPoolExecutor(max_workers=16) as pool:
+            list(pool.map(self._unpause, containers))
+
+    def _unpause(self, container: str) -> None:
+        try:
+            self._client.api.unpause(container)
+        except docker.errors.APIError:
+            with contextlib.suppress(docker.errors.NotFound):
+                if self._client.api.inspect_container(container)["State"]["Paused"]:
+                    raise
+
+    def executes(self, container: str, command: Sequence[str]) -> bool:
+        """Whether this very command, started by ``exec``, runs in a container: Docker cannot end one."""
+        with self._asking(f"look into {container}"):
+            ids = self._client.containers.get(container).attrs.get("ExecIDs") or ()
+            found = [self._client.api.exec_inspect(one) for one in ids]
+        programs = [[one["ProcessConfig"]["entrypoint"], *one["ProcessConfig"]["arguments"]] for one in found if one.get("Running")]
+        return list(command) in programs
+
     def remove(self, project: str) -> None:
         """Remove the containers and then the networks of a project."""
         with self._asking("remove containers"):

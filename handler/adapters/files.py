@@ -128,6 +128,12 @@ class FileJournal:
         if new:
             sync_directory(path.parent)
 
+    def erase(self, app: str, event: str) -> None:
+        path = self._file(app, event)
+        if path.exists():
+            path.unlink()
+            sync_directory(path.parent)
+
     def forget(self, app: str, keep: Sequence[str]) -> None:
         directory = self._root / _safe(app)
         for path in directory.iterdir() if directory.is_dir() else ():

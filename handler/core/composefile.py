@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
-from handler.core import caddyfile, haproxy, names
-from handler.core.model import AppSpec, Service
+from handler.core import caddyfile, haproxy, limits, names
+from handler.core.model import AppSpec, Hook, Service
 
 OWNER_MOUNT = "/run/cluster-owner"
 """Where the owner token appears in every container."""
@@ -24,9 +25,11 @@ OVERRIDE = "cluster.override.yml"
 """The generated compose file, last in ``COMPOSE_FILE``."""
 
 NETWORK = "cluster_default"
-
 NONMIGRABLE = "com.github.mlfmonde.cluster.nonmigrable"
 """Label of a volume whose data stays out of a migrate."""
+HOOK = "com.github.mlfmonde.cluster.pre-snapshot"
+HOOK_SECONDS = f"{HOOK}-timeout"
+DEFAULT_SECONDS = 30
 _VOLUME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
 _PORT = r":(\d{1,5})\b"
 
@@ -75,6 +78,7 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
         upstreams=_upstreams(text, merged, containers.values()),
         claims=_claims(app, domains, merged),
         own_checks=_own_checks(service_json),
+        hooks=hooks(config),
         notes=tuple(f"CADDYFILE of {s.name} is read as {site.dialect}: {site.why}" for s, site in sites),
     )
 
@@ -94,6 +98,35 @@ def _service(name: str, raw: Mapping[str, Any]) -> Service:
         networks=tuple(sorted(raw.get("networks") or ())),
         has_healthcheck=bool(check) and not check.get("disable"),
     )
+
+
+def hooks(config: Mapping[str, Any]) -> tuple[Hook, ...]:
+    """The ``pre-snapshot`` labels of the services, in the order of their names; raises :class:`ComposeError`."""
+    found = []
+    for name, raw in sorted((config.get("services") or {}).items()):
+        labels = (raw or {}).get("labels") or {}
+        if isinstance(labels, list):
+            labels = dict(item.partition("=")[::2] for item in labels)
+        if HOOK in labels or HOOK_SECONDS in labels:
+            command = str(labels.get(HOOK) or "").replace("$$", "$")
+            found.append(Hook(name, _words(name, command), _seconds(name, str(labels.get(HOOK_SECONDS, DEFAULT_SECONDS)))))
+    return tuple(found)
+
+
+def _words(service: str, command: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise ComposeError(f"service {service}: the label {HOOK} cannot be read: {error}") from error
+    if not words:
+        raise ComposeError(f"service {service}: the label {HOOK} names no command")
+    return words
+
+
+def _seconds(service: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= limits.HOOKS:
+        raise ComposeError(f"service {service}: the label {HOOK_SECONDS} is {text!r}, not a number of seconds from 1 to {limits.HOOKS}")
+    return int(text)
 
 
 def _check_network(service: Service) -> None:

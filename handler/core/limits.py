@@ -48,6 +48,27 @@ WATCH = 5.0
 COPY = 6 * 3600.0
 """For the first copy of a slave that is alive."""
 
+RETRY = 60.0
+"""From a round of copies that failed to the next one; twice as long after each failure, up to the schedule's timer."""
+
+COPY_GRACE = 300.0
+"""How much later than planned a copy may be before somebody is told."""
+
+FAILURES = 3
+"""Rounds in a row that may fail before somebody is told."""
+
+VERIFY = 180.0
+"""For the slave to say that it has what was sent: it looks every half minute."""
+
+HOOKS = 60
+"""For all ``pre-snapshot`` commands of an app together, in seconds: an operation that begins meanwhile waits for them."""
+
+THAW = 20.0
+"""For frozen containers to go on, at once; then it is tried again with every look."""
+
+SIZE = 60.0
+"""For adding up the size of one copy."""
+
 TAIL = 120.0
 """For one step after the outcome to be tried again."""
 

@@ -149,6 +149,15 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Hook:
+    """A command that runs inside a service's container before its volumes are snapshotted: no shell, ``seconds`` at most."""
+
+    service: str
+    command: tuple[str, ...]
+    seconds: int
+
+
+@dataclass(frozen=True)
 class AppSpec:
     """What a checked-out compose file says, validated; see :mod:`handler.core.composefile`.
 
@@ -171,6 +180,7 @@ class AppSpec:
     nonmigrable: tuple[str, ...] = ()
     own_checks: tuple[Mapping[str, Any], ...] | None = None
     notes: tuple[str, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
 
 @dataclass(frozen=True)

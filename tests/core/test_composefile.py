@@ -3,6 +3,7 @@ import yaml
 
 from handler.core import composefile
 from handler.core.composefile import ComposeError
+from handler.core.model import Hook
 
 DRIVERS = ("anybox/buttervolume:latest", "btrfs")
 APP = "hello_main.5d414"
@@ -70,3 +71,31 @@ def test_dotenv_keeps_the_repository_s_lines_and_adds_ours_once() -> None:
     assert text.splitlines()[0] == "A=1"
     assert "theirs" not in text
     assert composefile.dotenv(text, APP, ["docker-compose.yml"]) == text
+
+
+def labels(**more: object) -> dict:
+    return config(labels={f"com.github.mlfmonde.cluster.{key.replace('_', '-')}": value for key, value in more.items()})
+
+
+def test_a_pre_snapshot_command_is_read_into_words() -> None:
+    spec = composefile.read(labels(pre_snapshot="dump --all 'to /data/dump' $$HOME", pre_snapshot_timeout="5"), APP, DRIVERS)
+    assert spec.hooks == (Hook("web", ("dump", "--all", "to /data/dump", "$HOME"), 5),)
+    listed = config(labels=["com.github.mlfmonde.cluster.pre-snapshot=dump", "other=x"])
+    assert composefile.hooks(listed) == (Hook("web", ("dump",), 30),)
+    assert composefile.hooks(config()) == ()
+
+
+@pytest.mark.parametrize(
+    ("bad", "word"),
+    [
+        ({"pre_snapshot": "dump 'it"}, "cannot be read"),
+        ({"pre_snapshot": " "}, "names no command"),
+        ({"pre_snapshot_timeout": "5"}, "names no command"),
+        ({"pre_snapshot": "dump", "pre_snapshot_timeout": "61"}, "from 1 to 60"),
+        ({"pre_snapshot": "dump", "pre_snapshot_timeout": "0"}, "from 1 to 60"),
+        ({"pre_snapshot": "dump", "pre_snapshot_timeout": "1m"}, "'1m'"),
+    ],
+)
+def test_a_bad_pre_snapshot_label_is_refused_by_service(bad: dict, word: str) -> None:
+    with pytest.raises(ComposeError, match=f"service web: .*{word}"):
+        composefile.read(labels(**bad), APP, DRIVERS)

@@ -63,9 +63,10 @@ def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bo
     ``keeps_copy`` is for a node without a role: whether snapshots have to be there, or None when they may. ``record`` saves a look.
     """
     seen = observed(node, app)
-    deploy = f"{app.app}-{(app.record() if record is None else record).get('deploy_id')}"
+    record = app.record() if record is None else record
+    deploy = f"{app.app}-{record.get('deploy_id')}"
     copies = {f"replicate:{peer}": 60} if peer else {"snapshot": 60}
-    urls = [f"http://{app.domain}", f"https://{app.domain}"]
+    checks = sorted([f"http://{app.domain}", f"https://{app.domain}", *([f"copy on {record.get('slave')}"] if peer else [])])
     gone = {"containers": [], "volumes": [], "live": [], "service": {}, "token": False}
     wanted = {
         "master": {
@@ -74,7 +75,7 @@ def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bo
             "live": [app.volume],
             "token": True,
             "schedules": {**copies, **PURGE},
-            "service": {"address": node.address, "checks": urls},
+            "service": {"address": node.address, "checks": checks},
         },
         "slave": {**gone, "checkouts": [deploy], "schedules": PURGE},
         "nothing": {**gone, "checkouts": [], "schedules": {}, "images": []},

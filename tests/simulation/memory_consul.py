@@ -158,3 +158,9 @@ class Services(Port):
     def deregister(self, app: str) -> None:
         self.call(f"deregister {app}")
         self.node.services.discard(app)
+
+    def report(self, app: str, check: Mapping[str, Any], problem: str) -> None:
+        self.call(f"report {check['CheckID']}: {problem or 'fine'}")
+
+    def reports(self, suffix: str) -> Mapping[str, tuple[bool, str]]:  # noqa: ARG002
+        return {}

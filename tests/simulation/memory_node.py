@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from world import Container, Snapshot
 
 from handler import errors
 from handler.core import names
+from handler.core.copies import Held
 from handler.core.model import Container as Seen
 from handler.ports import Guard
 
@@ -74,6 +75,24 @@ class Compose(Port):
 
     def start(self, project: str) -> None:
         self.call(f"start {project}")
+
+    def pause(self, containers: Sequence[str]) -> None:
+        self.call(f"pause {' '.join(containers)}")
+        self.may_fail("pause")
+        self._turn(containers, "running", "paused")
+
+    def unpause(self, containers: Sequence[str]) -> None:
+        self.call(f"unpause {' '.join(containers)}")
+        self._turn(containers, "paused", "running")
+
+    def _turn(self, containers: Sequence[str], before: str, after: str) -> None:
+        for project, found in self.node.containers.items():
+            if f"{project}-web-1" in containers and found.state == before:
+                found.state = after
+
+    def execute(self, project: str, service: str, command: Sequence[str], seconds: float) -> None:  # noqa: ARG002
+        self.call(f"{' '.join(command)} in {project} {service}")
+        self.may_fail("execute")
 
     def remove(self, project: str) -> None:
         self.call(f"remove {project}")
@@ -168,8 +187,22 @@ class Volumes(Port):
         self.call(f"schedule {volume} {dict(actions)}")
         self.node.schedules[volume] = dict(actions)
 
-    def scheduled(self, volume: str) -> Mapping[str, int]:
-        return self.node.schedules.get(volume, {})
+    def pause_schedules(self, volumes: Collection[str]) -> None:
+        pass
+
+    def schedules(self) -> Mapping[str, Mapping[str, int]]:
+        self.call("schedules")
+        return {volume: dict(actions) for volume, actions in self.node.schedules.items()}
+
+    def stock(self) -> Mapping[str, Sequence[Held]]:
+        self.call("stock")
+        found: dict[str, list[Held]] = {}
+        for name, one in self.node.snapshots.items():
+            found.setdefault(name.partition("@")[0], []).append(Held(name, one.complete))
+        return found
+
+    def size(self, snapshot: str, seconds: float) -> int | None:  # noqa: ARG002
+        return len(self.node.snapshots[snapshot].data)
 
 
 class Deploys(Port):
@@ -249,6 +282,10 @@ class Journal(Port):
     def mark(self, app: str, event: str, entry: str) -> None:
         self.call(f"journal: {entry}")
         self.node.journal.setdefault((app, event), set()).add(entry)
+
+    def erase(self, app: str, event: str) -> None:
+        self.call(f"journal: {event} is erased")
+        self.node.journal.pop((app, event), None)
 
     def forget(self, app: str, keep: Sequence[str]) -> None:
         for name, event in list(self.node.journal):

@@ -1,0 +1,293 @@
+"""The story of the copies between deploys: look what is due, make rounds, believe only what the slave says it has, purge.
+
+    look -> round -> look (the slave has it now)
+
+:mod:`handler.copier` calls it on its own threads. What a node knows of itself is in ``node/<name>``: under ``rounds`` for the apps that
+live on it, under ``copies`` for those that it is the slave of.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from handler import errors, snapshot
+from handler.core import checks, copies, limits, names, record, retention
+from handler.core.copies import Held, Round, State
+from handler.core.model import Role
+from handler.locks import Try
+from handler.node import operation_open
+from handler.notice import say
+from handler.ports import Ports
+from handler.residence import Residence, residence
+
+log = logging.getLogger(__name__)
+
+REPEAT = 120.0
+"""Seconds after which a check is answered again although nothing changed; far less than its TTL."""
+MEASURING = 10.0
+"""Seconds that one look spends on sizes."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """Apps by what has to be done for them now."""
+
+    rounds: tuple[str, ...] = ()
+    purges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """All that one look sees, each by one question: what every node says, this node's snapshots, this node's schedules."""
+
+    about: Mapping[str, Mapping[str, Any]]
+    stock: Mapping[str, Sequence[Held]]
+    lines: Mapping[str, Mapping[str, int]]
+    now: float
+
+
+class Copies:
+    """One node's. ``attempt`` tries for an app's lock. Safe for threads, for one at a time for each app."""
+
+    def __init__(self, ports: Ports, attempt: Try) -> None:
+        self._ports, self._attempt = ports, attempt
+        self._rounds: dict[str, Round] = {}
+        self._deferred: dict[str, float] = {}
+        self._loaded = False
+        self._lives: dict[str, tuple[int, Residence]] = {}
+        self._answered: dict[str, tuple[str, str, float]] = {}
+        self._purged: dict[tuple[str, str], float] = {}
+        self._sizes: dict[str, tuple[str, int | None]] = {}
+        self._mutex = threading.Lock()
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def look(self) -> Due:
+        """Say what this node has, answer the checks of its apps; returns what is due.
+
+        Raises ``Temporary`` when somebody does not answer.
+        """
+        ports, me = self._ports, self._ports.members.me()
+        about = {entry.key.removeprefix("node/"): record.loads(entry.value) for entry in ports.store.tree("node/")}
+        self._load(about.get(me, {}))
+        seen = _Seen(about, ports.volumes.stock(), ports.volumes.schedules(), ports.clock.now())
+        roles = {app: (lives, lives.placement.role(me)) for app, lives in self._all().items()}
+        mine = {app: lives for app, (lives, role) in roles.items() if role is Role.MASTER}
+        kept = {app: lives for app, (lives, role) in roles.items() if role is Role.SLAVE}
+        ports.volumes.pause_schedules({volume for lives in (*mine.values(), *kept.values()) for volume in volumes_of(lives)})
+        states = {app: self._state(app, lives, seen) for app, lives in mine.items()}
+        for app, state in states.items():
+            self._answer(app, mine[app], state, seen.now)
+        with self._mutex:
+            self._rounds = {app: last for app, last in self._rounds.items() if app in mine}
+            rounds = {app: copies.round_value(last) for app, last in self._rounds.items()}
+        say(ports.store, me, {"copies": {app: self._have(lives, seen) for app, lives in kept.items()}, "rounds": rounds})
+        return Due(
+            tuple(app for app, state in states.items() if copies.due(state, seen.now)),
+            tuple(app for app, lives in {**mine, **kept}.items() if any(self._purges_due(lives, seen))),
+        )
+
+    def _load(self, said: Mapping[str, Any]) -> None:
+        """After a start: what this node said before counts on."""
+        known = said.get("rounds")
+        if not self._loaded and isinstance(known, dict):
+            self._rounds = {app: copies.read_round(value) for app, value in known.items()}
+        self._loaded = True
+
+    def _all(self) -> dict[str, Residence]:
+        """Where each app lives. Every commit writes the record, so that only apps whose record changed are asked for again."""
+        index = {entry.key.removeprefix("app/"): entry.index for entry in self._ports.store.tree("app/")}
+        for app in index.keys() | self._lives.keys():
+            if app not in self._lives or self._lives[app][0] != index.get(app, 0):
+                self._lives[app] = (index.get(app, 0), residence(self._ports.store, app) or Residence())
+        return {app: lives for app, (_, lives) in self._lives.items()}
+
+    def _state(self, app: str, lives: Residence, seen: _Seen) -> State:
+        volumes = tuple(volume for volume in volumes_of(lives) if self._ports.volumes.exists(volume))
+        ours = {volume: {one.name for one in seen.stock.get(volume, ())} for volume in volumes}
+        newest = {volume: one.name for volume in volumes if (one := copies.newest(seen.stock.get(volume, ())))}
+        slave = lives.placement.slave
+        node = self._ports.members.nodes().get(slave)
+        with self._mutex:
+            last = self._rounds.get(app, Round())
+            last = replace(last, tried=max(last.tried, self._deferred.get(app, 0.0)))
+        return State(
+            volumes=volumes,
+            slave=slave,
+            alive=bool(node and node.alive),
+            minutes=copies.minutes_of(seen.lines.get(volume, {}) for volume in volumes),
+            committed=_seconds(lives.record.get("deploy_date")),
+            taken={volume: time for volume, name in newest.items() if (time := copies.taken_at(name)) is not None},
+            verified=copies.verified(volumes, said_copies(seen.about, slave, app), ours),
+            last=last,
+        )
+
+    def _answer(self, app: str, lives: Residence, state: State, now: float) -> None:
+        problem, monotonic = copies.judge(state, now), self._ports.clock.monotonic()
+        deploy_id, before, when = self._answered.get(app, ("", "", -REPEAT))
+        if problem and problem != before:
+            log.error("%s: %s", app, problem)
+        if not state.slave:
+            self._answered[app] = (lives.deploy_id, problem, monotonic)
+        elif (deploy_id, before) != (lives.deploy_id, problem) or monotonic - when >= REPEAT:
+            try:
+                self._ports.services.report(app, checks.copy_check(app, state.slave), problem)
+                self._answered[app] = (lives.deploy_id, problem, monotonic)
+            except errors.ClusterError as error:
+                log.warning("%s: the check of its copy cannot be answered: %s", app, error)
+
+    def _have(self, lives: Residence, seen: _Seen) -> dict[str, Any]:
+        """The slave's word: the last complete snapshot of each volume, and its size as far as it was measured."""
+        found = {}
+        for volume in volumes_of(lives):
+            one = copies.newest(seen.stock.get(volume, ()))
+            if one:
+                found[volume] = {"snapshot": one.name, "bytes": self._sizes.get(volume, ("", None))[1]}
+        return found
+
+    def measure(self) -> None:
+        """Add up the sizes of copies that came since the last time, as far as there is time; a volume keeps the last size that is known."""
+        clock, me = self._ports.clock, self._ports.members.me()
+        deadline = clock.monotonic() + MEASURING
+        kept = [lives for _, lives in self._lives.values() if lives.placement.role(me) is Role.SLAVE]
+        stock = self._ports.volumes.stock() if kept else {}
+        for volume in (volume for lives in kept for volume in volumes_of(lives)):
+            one = copies.newest(stock.get(volume, ()))
+            before = self._sizes.get(volume, ("", None))
+            if one and one.name != before[0] and clock.monotonic() < deadline:
+                size = self._ports.volumes.size(one.name, limits.SIZE)
+                self._sizes[volume] = (one.name, before[1] if size is None else size)
+
+    # --- a round -----------------------------------------------------------------------------------------------------
+
+    def round(self, app: str) -> bool:
+        """Make a round of copies of an app, if it lives here; False when something else is being done with the app."""
+        ports, clock = self._ports, self._ports.clock
+        tried, began = clock.now(), clock.monotonic()
+        with self._attempt(app) as ours:
+            if not ours or operation_open(ports, app):
+                self._deferred[app] = tried
+                return False
+            lives = residence(ports.store, app)
+            if lives is None or lives.placement.role(ports.members.me()) is not Role.MASTER:
+                return True
+            try:
+                point = snapshot.take(ports, app, lives.deploy_id, volumes_of(lives))
+            except errors.ClusterError as error:
+                self._end(app, Round(tried=tried, seconds=clock.monotonic() - began), f"the volumes cannot be snapshotted: {error}")
+                return True
+        time = next(iter(point.snapshots.values()), "@").partition("@")[2]
+        made = Round(time, tried)
+        try:
+            self._send(lives, point.snapshots)
+            made = replace(made, seconds=clock.monotonic() - began)
+            self._verify(app, lives, point.snapshots)
+        except _SlaveDown as error:
+            self._end(app, replace(made, down=True), str(error))
+        except errors.ClusterError as error:
+            self._end(app, replace(made, seconds=clock.monotonic() - began), str(error))
+        else:
+            self._end(app, made, point.problem)
+        return True
+
+    def _send(self, lives: Residence, snapshots: Mapping[str, str]) -> None:
+        slave = lives.placement.slave
+        if not slave:
+            return
+        node = self._ports.members.nodes().get(slave)
+        if not node or not node.alive:
+            raise _SlaveDown(f"{slave} is down")
+        for name in snapshots.values():
+            self._ports.volumes.send(name, node.address, lambda: None)
+
+    def _verify(self, app: str, lives: Residence, snapshots: Mapping[str, str]) -> None:
+        """A copy is one when the slave says that it has it."""
+        slave, clock, store = lives.placement.slave, self._ports.clock, self._ports.store
+        deadline, index = clock.monotonic() + limits.VERIFY, 0
+        while slave:
+            entry = store.get(names.node_key(slave))
+            if copies.arrived(said_copies({slave: record.loads(entry.value if entry else None)}, slave, app), snapshots):
+                return
+            if clock.monotonic() > deadline:
+                raise errors.Permanent(f"{slave} does not say that it has what was sent: is its worker running?")
+            index = store.wait(names.node_key(slave), index, 10.0)
+
+    def _end(self, app: str, made: Round, error: str) -> None:
+        with self._mutex:
+            before = self._rounds.get(app, Round())
+            failures = before.failures + 1 if error else 0
+            self._rounds[app] = replace(made, failures=failures, error=error)
+        if error:
+            log.error("%s: round %d of copies that failed: %s", app, failures, error)
+        else:
+            log.info("%s: copy of %s (%.2f s)", app, made.time, made.seconds)
+
+    # --- purge -------------------------------------------------------------------------------------------------------
+
+    def _purges_due(self, lives: Residence, seen: _Seen) -> list[tuple[str, str]]:
+        """(volume, action) whose timer is over since the last time, or since the start of the worker."""
+        monotonic = self._ports.clock.monotonic()
+        return [
+            (volume, action)
+            for volume in volumes_of(lives)
+            for action, minutes in seen.lines.get(volume, {}).items()
+            if action.startswith(copies.PURGE) and monotonic - self._purged.get((volume, action), float("-inf")) >= minutes * 60
+        ]
+
+    def purge(self, app: str) -> None:
+        """Delete what the schedule's patterns allow; nothing that a send, a slave or an operation may still need."""
+        ports, store = self._ports, self._ports.store
+        with self._attempt(app) as ours:
+            lives = residence(store, app) if ours and not operation_open(ports, app) else None
+            if lives is None:
+                return
+            about = {entry.key.removeprefix("node/"): record.loads(entry.value) for entry in store.tree("node/")}
+            seen = _Seen(about, ports.volumes.stock(), ports.volumes.schedules(), ports.clock.now())
+            said = said_copies(about, lives.placement.slave, app)
+            named = self._remembered(app) | {copies.snapshot_of(said, volume) for volume in volumes_of(lives)}
+            for volume, action in self._purges_due(lives, seen):
+                self._purged[volume, action] = ports.clock.monotonic()
+                held = ports.volumes.stock().get(volume, ())
+                try:
+                    gone = retention.drop(held, action.removeprefix(copies.PURGE), seen.now, retention.needed(held, named))
+                except ValueError as error:
+                    log.error("%s: %s is scheduled for %s: %s", app, action, volume, error)  # noqa: TRY400 the trace tells nothing
+                    continue
+                for name in gone:
+                    ports.volumes.drop(name)
+                log.info("%s: purged %d of %d snapshots of %s", app, len(gone), len(held), volume)
+
+    def _remembered(self, app: str) -> set[str]:
+        """Snapshots that operations named: what can be rolled back to keeps its data."""
+        found: set[str] = set()
+        for entry in self._ports.store.tree(names.op_prefix(app)):
+            if entry.key.endswith("/snapshots"):
+                found |= {str(name) for name in record.loads(entry.value).values()}
+        return found
+
+
+class _SlaveDown(errors.Permanent):
+    """It will have its copy as soon as it is back."""
+
+
+def volumes_of(lives: Residence) -> tuple[str, ...]:
+    """The volumes that are copied."""
+    return tuple(str(volume) for volume in lives.record.get("volumes") or ())
+
+
+def said_copies(about: Mapping[str, Mapping[str, Any]], node: str, app: str) -> Any:
+    """What a node says it has of an app."""
+    said = about.get(node, {}).get("copies")
+    return said.get(app) if isinstance(said, Mapping) else None
+
+
+def _seconds(date: Any) -> float:
+    try:
+        return datetime.fromisoformat(str(date)).timestamp()
+    except ValueError:
+        return 0.0

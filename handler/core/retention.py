@@ -1,0 +1,62 @@
+"""Which snapshots of a volume a purge may delete. Pure; the pattern is Buttervolume's, what must stay is ours.
+
+``4h:1d:1w`` means: keep all of the last four hours, then one for each four hours until a day has passed, then one for each day until
+a week has passed, then nothing. Of each span the oldest stays, and spans are counted from the epoch: a second purge deletes nothing
+more, and snapshots of one point stay or go together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
+
+from handler.core.copies import Held, taken_at
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
+_LAST = 2
+"""The newest, and the one before it: one of them is the parent of what the master sends next, even if its last send was half done."""
+PART = 86400.0
+"""After as many seconds, what is not complete does not arrive any more."""
+
+
+def parse(pattern: str) -> tuple[int, ...]:
+    """The pattern's spans in seconds, shortest first; ``ValueError`` when it is none."""
+    try:
+        spans = tuple(sorted(int(part[:-1]) * _UNITS[part[-1]] for part in pattern.split(":")))
+    except (KeyError, IndexError, ValueError):
+        spans = ()
+    if len(spans) < 2 or spans[0] <= 0:
+        raise ValueError(f"{pattern!r} is no pattern of two or more numbers with m, h, d, w or y")
+    return spans
+
+
+def needed(held: Sequence[Held], named: Iterable[str]) -> frozenset[str]:
+    """Snapshots that stay, whatever their age; ``held`` is in the order in which they came to be on this node.
+
+    The last ones; what other nodes have too, as the next send to them is the difference to it; and what is ``named``: the last verified
+    copy, and what an operation can go back to.
+    """
+    last = [one.name for one in held if one.complete][-_LAST:]
+    received = [one.name for one in held if one.complete and one.received][-_LAST:]
+    return frozenset((*last, *received, *(one.name for one in held if one.hosts), *named))
+
+
+def drop(held: Sequence[Held], pattern: str, now: float, keep: Collection[str]) -> tuple[str, ...]:
+    """Names to delete, oldest first. What has no time in its name, or one in the future, is not ours to judge."""
+    spans = parse(pattern)
+    gone, taken = [], set()
+    last_complete = max((place for place, one in enumerate(held) if one.complete), default=-1)
+    aged = [(time, place, one) for place, one in enumerate(held) if (time := taken_at(one.name)) is not None]
+    for time, place, one in sorted(aged, key=lambda found: found[:2]):
+        age = now - time
+        if not one.complete:
+            if place < last_complete and age > PART and one.name not in keep:
+                gone.append(one.name)
+            continue
+        span = next(((length, end) for length, end in pairwise(spans) if length <= age < end), None)
+        place_in_span = (span, time // span[0]) if span else None
+        if one.name not in keep and (age >= spans[-1] or (span and place_in_span in taken)):
+            gone.append(one.name)
+        elif span:
+            taken.add(place_in_span)
+    return tuple(gone)

@@ -1,0 +1,101 @@
+"""One point of a whole app: its own dump, its containers frozen, all its volumes snapshotted, its containers go on.
+
+Used by the first copy of an operation (:mod:`handler.actions.after`), by the rounds after it (:mod:`handler.copies`) and by migrate. The caller has
+the app's lock on this node.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from handler import errors
+from handler.core import composefile, limits, names
+from handler.ports import Ports
+
+log = logging.getLogger(__name__)
+
+JOURNAL, PAUSED = "copy", "paused: "
+"""The journal that names, while containers are frozen, those that we froze: a crash must not leave them so."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """``snapshots`` are volume -> name, all of one time; ``problem`` is why the app's own dump is not in them, or is an old one."""
+
+    snapshots: Mapping[str, str]
+    problem: str = ""
+
+
+def take(ports: Ports, app: str, deploy_id: str, volumes: Sequence[str]) -> Point:
+    """Snapshot those of ``volumes`` that are there. What the app's own command does wrong is told, and no reason to have no copy."""
+    problem = _dump(ports, app, deploy_id)
+    present = [volume for volume in volumes if ports.volumes.exists(volume)]
+    return Point(_frozen(ports, app, present), problem)
+
+
+def _dump(ports: Ports, app: str, deploy_id: str) -> str:
+    """Run the ``pre-snapshot`` commands; returns what went wrong."""
+    clock, project = ports.clock, names.project_name(app)
+    deadline = clock.monotonic() + limits.HOOKS
+    wrong = []
+    try:
+        hooks = composefile.hooks(ports.compose.config(ports.deploys.path(app, deploy_id)))
+    except (errors.ClusterError, composefile.ComposeError) as error:
+        return f"the pre-snapshot commands cannot be read: {error}"
+    for hook in hooks:
+        seconds = min(hook.seconds, deadline - clock.monotonic())
+        try:
+            if seconds <= 0:
+                raise errors.Permanent(f"no time is left of the {limits.HOOKS} s for all of them")
+            ports.compose.execute(project, hook.service, hook.command, seconds)
+        except errors.ClusterError as error:
+            wrong.append(f"pre-snapshot of {hook.service}: {error}")
+    for line in wrong:
+        log.error("%s: %s", app, line)
+    return "; ".join(wrong)
+
+
+def _frozen(ports: Ports, app: str, volumes: Sequence[str]) -> Mapping[str, str]:
+    """A snapshot of each volume, while nothing of the app writes. Where containers cannot be frozen, each is a point of its own."""
+    clock = ports.clock
+    if not volumes:
+        return {}
+    running = [one.name for one in ports.compose.containers(names.project_name(app)) if one.state == "running"]
+    ports.journal.mark(app, JOURNAL, PAUSED + " ".join(running))
+    began = clock.monotonic()
+    try:
+        try:
+            ports.compose.pause(running)
+        except errors.ClusterError as error:
+            log.warning("%s: cannot be paused, so its volumes are snapshotted while it writes: %s", app, error)
+        return ports.volumes.snapshot(volumes)
+    finally:
+        _thaw(ports, app)
+        log.info("%s: paused for %.3f s", app, clock.monotonic() - began)
+
+
+def _thaw(ports: Ports, app: str) -> None:
+    """At once, and again at once when Docker does not answer."""
+    deadline = ports.clock.monotonic() + limits.THAW
+    while True:
+        try:
+            return recover(ports, app)
+        except errors.Temporary:
+            if ports.clock.monotonic() > deadline:
+                raise
+            ports.clock.sleep(0.2)
+
+
+def under_way(ports: Ports, app: str) -> bool:
+    """Whether the app is frozen for a snapshot right now. For those who do not have its lock."""
+    return PAUSED in ports.journal.done(app, JOURNAL)
+
+
+def recover(ports: Ports, app: str) -> None:
+    """Let the app's containers go on, those that we froze. Called after each snapshot, at a start, and from time to time."""
+    frozen = [entry.removeprefix(PAUSED).split() for entry in ports.journal.done(app, JOURNAL) if entry.startswith(PAUSED)]
+    if frozen:
+        ports.compose.unpause(sorted({container for containers in frozen for container in containers}))
+        ports.journal.erase(app, JOURNAL)
