@@ -1,7 +1,7 @@
 """One point of a whole app: its own dump, its containers frozen, all its volumes snapshotted, its containers go on.
 
-Used by the first copy of an operation (:mod:`handler.actions.after`), by the rounds after it (:mod:`handler.copies`) and by migrate. The caller has
-the app's lock on this node.
+Used by the first copy of an operation (:mod:`handler.actions.after`), by the rounds after it (:mod:`handler.copies`) and by migrate.
+The caller has the app's lock on this node, or looks whether it is :func:`under_way`.
 """
 
 from __future__ import annotations
