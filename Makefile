@@ -20,8 +20,8 @@ test-quick: venv  ## the tiers that need only Python
 	$(PYTHON) -m pytest tests/core tests/simulation
 
 SEEDS = 10000
-simulate: venv  ## whole operations with random failures: make simulate SEEDS=100000
-	$(PYTHON) -m pytest -s tests/simulation --seeds=$(SEEDS)
+simulate: venv  ## whole operations with random failures: make simulate SEEDS=100000; SEED=17 makes one run again
+	$(PYTHON) -m pytest -s tests/simulation -k invariants $(if $(SEED),--seed=$(SEED),--seeds=$(SEEDS))
 
 check: venv  ## style, types, import directions
 	$(PYTHON) -m ruff check .

@@ -13,7 +13,7 @@ from typing import Any
 
 from handler.core import names, record
 from handler.core.model import Operation, Placement
-from handler.ports import Entry, Store
+from handler.ports import Store
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +66,11 @@ def residence(store: Store, app: str) -> Residence | None:
     An app whose operations Consul does not know, as after a migration, lives where its record says.
     """
     prefix = names.op_prefix(app)
-    last: tuple[Entry, dict[str, Any]] | None = None
-    for entry in store.tree(prefix):
-        if entry.key.endswith("/outcome") and (last is None or entry.index > last[0].index):
-            value = record.loads(entry.value)
-            last = (entry, value) if value.get("outcome") == COMMITTED and isinstance(value.get("record"), dict) else last
-    if last:
-        return Residence(last[0].key.removeprefix(prefix).partition("/")[0], last[1]["record"])
+    outcomes = [entry for entry in store.tree(prefix) if entry.key.endswith("/outcome")]
+    for entry in sorted(outcomes, key=lambda entry: entry.index, reverse=True):
+        value = record.loads(entry.value)
+        if value.get("outcome") == COMMITTED and isinstance(value.get("record"), dict):
+            return Residence(entry.key.removeprefix(prefix).partition("/")[0], value["record"])
     entry_now = store.get(names.record_key(app))
     known = record.loads(entry_now.value if entry_now else None)
     return Residence(str(known.get("event") or ""), known) if known else None

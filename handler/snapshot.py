@@ -90,7 +90,7 @@ def _thaw(ports: Ports, app: str) -> None:
 
 def under_way(ports: Ports, app: str) -> bool:
     """Whether the app is frozen for a snapshot right now. For those who do not have its lock."""
-    return PAUSED in ports.journal.done(app, JOURNAL)
+    return any(entry.startswith(PAUSED) for entry in ports.journal.done(app, JOURNAL))
 
 
 def recover(ports: Ports, app: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import Any
 
 from handler.core.model import AppSpec, Event, Kind, Operation, Origin, Placement
@@ -83,6 +84,7 @@ def operation(op: Operation) -> str:
     return dumps(asdict(op))
 
 
+@lru_cache(maxsize=1000)  # a plan never changes, and is read at each look
 def read_operation(text: str) -> Operation:
     """The operation in a plan; raises KeyError, TypeError or ValueError when it is broken."""
     value = json.loads(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,22 +12,16 @@ from world import Container, Snapshot
 
 from handler import errors
 from handler.core import names
+from handler.core.composefile import OVERRIDE
 from handler.core.copies import Held
 from handler.core.model import Container as Seen
 from handler.ports import Guard
 
 START = 1_700_000_000
 """Seconds since the epoch when the world begins."""
-
-SITE = "http://app.example.com {\n    proxy / http://$CONTAINER:80\n}\n"
-
-
-class Code(Port):
-    def fetch(self, repo: str, branch: str, directory: str, commit: str = "") -> str:
-        self.call(f"git clone {repo} {branch}", self.world.random.uniform(0.2, 3.0))
-        self.may_fail("clone")
-        self.node.deploys[split(directory)] = {"docker-compose.yml": "services"}
-        return "c0ffee"
+UPDATE = "update.sh"
+BOOTED = "+"
+"""Starts a word that a version itself writes into its volume when it first starts, or by ``update.sh``."""
 
 
 def split(directory: str) -> tuple[str, str]:
@@ -35,54 +30,88 @@ def split(directory: str) -> tuple[str, str]:
     return app, f"{day}-{rest}"
 
 
-class Compose(Port):
+class Disk(Port):
+    """What needs space."""
+
+    def full(self) -> bool:
+        return self.world.now < self.node.full_until
+
+    def need_space(self) -> None:
+        """As a write to a file does."""
+        if self.full():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def may_fail(self, what: str) -> None:
+        """As a program does."""
+        super().may_fail(what)
+        if self.full():
+            raise errors.CommandFailed(f"{what} failed", "No space left on device")
+
+
+class Code(Disk):
+    """``Code``: every repository has the same compose file, and an ``update.sh``."""
+
+    def fetch(self, repo: str, branch: str, directory: str, commit: str = "") -> str:
+        self.act(f"git clone {repo} {branch} {commit}", self.world.random.uniform(0.2, 3.0))
+        self.may_fail("clone")
+        self.node.deploys[split(directory)] = {"docker-compose.yml": "services", UPDATE: "#!/bin/sh"}
+        return commit or f"{self.world.random.getrandbits(32):08x}"
+
+
+class Compose(Disk):
+    """``Compose``: each app is one service with one volume."""
+
     def config(self, directory: str) -> dict[str, Any]:
-        if split(directory) not in self.node.deploys:
+        app, deploy_id = split(directory)
+        if (app, deploy_id) not in self.node.deploys:
             raise errors.CommandFailed(f"{directory} is not there")
-        project = names.project_name(split(directory)[0])
+        project = names.project_name(app)
         web = {
             "image": "x",
-            "environment": {"CADDYFILE": SITE},
+            "environment": {"CADDYFILE": f"http://{project}.example.com {{\n    proxy / http://$CONTAINER:80\n}}\n"},
             "networks": {"cluster_default": None},
             "healthcheck": {"test": ["CMD", "true"]},
         }
         return {"services": {"web": web}, "volumes": {"data": {"driver": "btrfs", "name": f"{project}_data"}}}
 
     def pull(self, directory: str, services: Sequence[str]) -> None:
-        self.call(f"pull {directory} {' '.join(services)}", self.world.random.uniform(0.1, 5.0))
+        self.look(f"pull {directory} {' '.join(services)}", self.world.random.uniform(0.1, 5.0))
         self.may_fail("pull")
 
     def build(self, directory: str, guard: Guard) -> None:
-        self.call(f"build {directory}")
+        self.look(f"build {directory}")
         guard()
 
     def up(self, directory: str, guard: Guard) -> None:
         app, deploy_id = split(directory)
-        self.call(f"up {directory}", self.world.random.uniform(0.1, 2.0))
+        self.act(f"up {directory}", self.world.random.uniform(0.1, 2.0))
         guard()
         self.may_fail("up")
-        if app not in self.node.tokens:
+        guarded = f"/run/cluster/own/{app}" in self.node.deploys.get((app, deploy_id), {}).get(OVERRIDE, "")
+        if guarded and app not in self.node.tokens:
             raise errors.CommandFailed("bind source path does not exist")
         project = names.project_name(app)
-        volume = f"{project}_data"
-        self.node.volumes.setdefault(volume, [])
-        self.node.containers[project] = Container(deploy_id, "running", self.world.now)
+        data = self.node.volumes.setdefault(f"{project}_data", [])
+        old = self.node.containers.get(project)
+        if not old or old.deploy_id != deploy_id:
+            data.append(BOOTED + deploy_id)
+        self.node.containers[project] = Container(deploy_id, "running", self.world.now, guarded)
 
-    def stop(self, project: str, seconds: int) -> None:  # noqa: ARG002
-        self.call(f"stop {project}", self.world.random.uniform(0.05, 2.0))
+    def stop(self, project: str, seconds: int) -> None:
+        self.act(f"stop {project}", self.world.random.uniform(0.05, 2.0))
         if project in self.node.containers:
             self.node.containers[project].state = "exited"
 
     def start(self, project: str) -> None:
-        self.call(f"start {project}")
+        self.act(f"start {project}")
 
     def pause(self, containers: Sequence[str]) -> None:
-        self.call(f"pause {' '.join(containers)}")
+        self.act(f"pause {' '.join(containers)}")
         self.may_fail("pause")
         self._turn(containers, "running", "paused")
 
     def unpause(self, containers: Sequence[str]) -> None:
-        self.call(f"unpause {' '.join(containers)}")
+        self.act(f"unpause {' '.join(containers)}")
         self._turn(containers, "paused", "running")
 
     def _turn(self, containers: Sequence[str], before: str, after: str) -> None:
@@ -91,52 +120,56 @@ class Compose(Port):
                 found.state = after
 
     def execute(self, project: str, service: str, command: Sequence[str], seconds: float) -> None:  # noqa: ARG002
-        self.call(f"{' '.join(command)} in {project} {service}")
+        self.act(f"{' '.join(command)} in {project} {service}")
         self.may_fail("execute")
 
     def remove(self, project: str) -> None:
-        self.call(f"remove {project}")
+        self.act(f"remove {project}")
         self.node.containers.pop(project, None)
 
     def containers(self, project: str) -> tuple[Seen, ...]:
-        self.call(f"containers {project}")
+        self.look(f"containers {project}")
         found = self.node.containers.get(project)
         if not found:
             return ()
-        old = self.world.now - found.since > 1.0
-        health = (
-            "" if found.state != "running" else ("unhealthy" if found.deploy_id in self.world.sick else "healthy") if old else "starting"
-        )
+        health = ""
+        if found.state == "running":
+            sick = "unhealthy" if found.deploy_id in self.world.sick else "healthy"
+            health = sick if self.world.now - found.since > 0.3 else "starting"
         return (Seen(f"{project}-web-1", "web", found.state, health, 0, 0, "172.18.0.9"),)
 
     def logs(self, project: str, lines: int) -> str:
-        self.call(f"logs {project}")
+        self.look(f"logs {project}")
         return f"last {lines} lines"
 
     def remove_images(self, app_tag_prefix: str, keep: Sequence[str]) -> None:
-        self.call(f"remove images {app_tag_prefix} but {keep}")
+        self.look(f"remove images {app_tag_prefix} but {keep}")
 
 
-class Volumes(Port):
+class Volumes(Disk):
+    """``Volumes``: a live volume is the list of words that were written to it."""
+
     def exists(self, volume: str) -> bool:
         return volume in self.node.volumes
 
     def live(self, project: str) -> tuple[str, ...]:
         return tuple(volume for volume in self.node.volumes if volume.startswith(f"{project}_"))
 
-    def create(self, volume: str, labels: Mapping[str, str]) -> None:  # noqa: ARG002
-        self.call(f"create {volume}")
+    def create(self, volume: str, labels: Mapping[str, str]) -> None:
+        self.act(f"create {volume}")
         self.node.volumes.setdefault(volume, [])
 
     def remove(self, volume: str) -> None:
-        self.call(f"remove volume {volume}")
+        self.act(f"remove volume {volume}")
         if volume.removesuffix("_data") in self.node.containers:
             raise errors.Temporary("a container uses it")
         self.node.volumes.pop(volume, None)
 
     def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
-        self.call(f"snapshot {' '.join(volumes)}")
+        self.act(f"snapshot {' '.join(volumes)}")
         self.may_fail("snapshot")
+        if gone := [volume for volume in volumes if volume not in self.node.volumes]:
+            raise errors.Permanent(f"there is no volume {gone[0]}")
         return {volume: self._keep(volume) for volume in volumes}
 
     def _keep(self, volume: str) -> str:
@@ -146,56 +179,66 @@ class Volumes(Port):
         return name
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
-        self.call(f"send {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
+        self.act(f"send {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
         guard()
-        peer = next(node for node in self.world.nodes.values() if node.address == host)
+        peer = next((node for node in self.world.nodes.values() if node.address == host), None)
+        if peer is None or snapshot not in self.node.snapshots:
+            raise errors.CommandFailed(f"snapshot {snapshot} cannot be sent to {host}")
+        self._reach(peer)
         if snapshot in peer.snapshots and peer.snapshots[snapshot].complete:
             return
-        if not peer.up:
-            raise errors.CommandFailed(f"{host} does not answer")
         peer.snapshots[snapshot] = Snapshot((), complete=False)
-        self.call(f"sending {snapshot}", self.world.random.uniform(0.1, 4.0))
+        self.act(f"sending {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
         self.may_fail("send")
-        if not peer.up:
-            raise errors.CommandFailed(f"{host} does not answer any more")
+        self._reach(peer)
+        if self.world.now < peer.full_until:
+            raise errors.CommandFailed(f"{host} has no space left")
         peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data)
+
+    def _reach(self, peer: Any) -> None:
+        if not peer.up or self.world.now < max(peer.alone_until, self.node.alone_until):
+            raise errors.CommandFailed(f"{peer.name} does not answer")
 
     def copies(self, volume: str) -> tuple[str, ...]:
         return tuple(sorted(name for name in self.node.snapshots if name.startswith(f"{volume}@")))
 
     def complete(self, snapshot: str) -> bool:
-        self.call(f"complete? {snapshot}")
+        self.look(f"complete? {snapshot}")
         return snapshot in self.node.snapshots and self.node.snapshots[snapshot].complete
 
     def adopt(self, snapshot: str, host: str) -> None:
-        self.call(f"adopt {snapshot} of {host}")
+        self.look(f"adopt {snapshot} of {host}")
 
     def restore(self, snapshot: str, volume: str) -> None:
-        self.call(f"restore {snapshot}")
-        self.may_fail("restore")
+        self.act(f"restore {snapshot}")
         if not (snapshot in self.node.snapshots and self.node.snapshots[snapshot].complete):
-            raise errors.CommandFailed(f"{snapshot} cannot be restored")
+            raise errors.Permanent(f"{snapshot} cannot be restored")
+        self.may_fail("snapshot")
         if volume in self.node.volumes:
             self._keep(volume)
+            del self.node.volumes[volume]
+        self.act(f"restoring {snapshot}")
+        self.may_fail("restore")
         self.node.volumes[volume] = list(self.node.snapshots[snapshot].data)
 
     def drop(self, snapshot: str) -> None:
-        self.call(f"drop {snapshot}")
-        self.node.snapshots.pop(snapshot, None)
+        self.act(f"drop {snapshot}")
+        if self.node.snapshots.pop(snapshot, None):
+            self.world.on_drop(snapshot.partition("@")[0])
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
-        self.call(f"schedule {volume} {dict(actions)}")
+        self.act(f"schedule {volume} {dict(actions)}")
         self.node.schedules[volume] = dict(actions)
 
     def pause_schedules(self, volumes: Collection[str]) -> None:
         pass
 
     def schedules(self) -> Mapping[str, Mapping[str, int]]:
-        self.call("schedules")
+        self.look("schedules")
         return {volume: dict(actions) for volume, actions in self.node.schedules.items()}
 
     def stock(self) -> Mapping[str, Sequence[Held]]:
-        self.call("stock")
+        self.look("stock")
         found: dict[str, list[Held]] = {}
         for name, one in self.node.snapshots.items():
             found.setdefault(name.partition("@")[0], []).append(Held(name, one.complete))
@@ -205,7 +248,9 @@ class Volumes(Port):
         return len(self.node.snapshots[snapshot].data)
 
 
-class Deploys(Port):
+class Deploys(Disk):
+    """``Deploys``; the token is in memory, the rest on disk."""
+
     def path(self, app: str, deploy_id: str) -> str:
         return f"/deploy/{app}-{deploy_id}"
 
@@ -216,26 +261,29 @@ class Deploys(Port):
         return self.node.deploys.get((app, deploy_id), {}).get(name)
 
     def write(self, app: str, deploy_id: str, name: str, text: str) -> None:
-        self.call(f"write {app} {deploy_id} {name}")
+        self.act(f"write {app} {deploy_id} {name}")
+        self.need_space()
         self.node.deploys.setdefault((app, deploy_id), {})[name] = text
 
     def remove(self, app: str, deploy_id: str) -> None:
-        self.call(f"remove deploy {app} {deploy_id}")
+        self.act(f"remove deploy {app} {deploy_id}")
         self.node.deploys.pop((app, deploy_id), None)
 
     def run(self, app: str, deploy_id: str, words: Sequence[str], seconds: int, guard: Guard) -> None:
-        self.call(f"run {words[0]} of {app} {deploy_id} for {seconds} s at most")
+        self.act(f"run {words[0]} of {app} {deploy_id} for {seconds} s at most")
         guard()
+        self.may_fail("update")
+        self.node.volumes.setdefault(f"{names.project_name(app)}_data", []).append(BOOTED + deploy_id)
 
     def token(self, app: str) -> str:
         return f"/run/cluster/own/{app}"
 
     def own(self, app: str, deploy_id: str) -> None:
-        self.call(f"own {app} {deploy_id}")
+        self.act(f"own {app} {deploy_id}")
         self.node.tokens[app] = deploy_id
 
     def disown(self, app: str) -> None:
-        self.call(f"disown {app}")
+        self.act(f"disown {app}")
         self.node.tokens.pop(app, None)
 
     def owned(self, app: str) -> str | None:
@@ -249,16 +297,16 @@ class Proxies(Port):
         pass
 
     def prepare(self, app: str, site: str) -> None:
-        self.call(f"prepare the routes of {app}")
+        self.act(f"prepare the routes of {app}")
 
     def settle(self, app: str, *, committed: bool) -> None:
-        self.call(f"settle the routes of {app}, committed: {committed}")
+        self.act(f"settle the routes of {app}, committed: {committed}")
 
     def hash_password(self, password: str) -> str:
         return password
 
     def hold(self, app: str) -> None:
-        self.call(f"hold {app}")
+        self.act(f"hold {app}")
 
     def tick(self) -> None:
         pass
@@ -266,25 +314,30 @@ class Proxies(Port):
     def holds(self, app: str) -> bool:
         return names.hold_key(app) in self.world.kv
 
-    def busy(self, upstreams: Sequence[tuple[str, int]]) -> int:  # noqa: ARG002
+    def busy(self, upstreams: Sequence[tuple[str, int]]) -> int:
         return 0
 
 
 class Probe(Port):
-    def answers(self, address: str, port: int, seconds: float) -> bool:  # noqa: ARG002
+    """``Probe``."""
+
+    def answers(self, address: str, port: int, seconds: float) -> bool:
         return True
 
 
-class Journal(Port):
+class Journal(Disk):
+    """``Journal``."""
+
     def done(self, app: str, event: str) -> frozenset[str]:
         return frozenset(self.node.journal.get((app, event), ()))
 
     def mark(self, app: str, event: str, entry: str) -> None:
-        self.call(f"journal: {entry}")
+        self.act(f"journal: {entry}")
+        self.need_space()
         self.node.journal.setdefault((app, event), set()).add(entry)
 
     def erase(self, app: str, event: str) -> None:
-        self.call(f"journal: {event} is erased")
+        self.act(f"journal: {event} is erased")
         self.node.journal.pop((app, event), None)
 
     def forget(self, app: str, keep: Sequence[str]) -> None:
@@ -294,6 +347,8 @@ class Journal(Port):
 
 
 class Clock(Port):
+    """``Clock``."""
+
     def now(self) -> float:
         return START + self.world.now
 

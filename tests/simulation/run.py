@@ -1,14 +1,17 @@
-"""One seed: an app is deployed, moved, destroyed by random messages on random nodes while things fail; then everything is checked."""
+"""One seed: apps are deployed, moved and destroyed by random messages on random nodes while things fail; the invariants are checked."""
 
 from __future__ import annotations
 
 import json
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from faults import FAULTS, SECONDS
+from invariants import AFTER_CHANGE, AT_THE_END, ON_WRITE, i2_all_acknowledged_is_served, i6_the_last_second_copy_stays
 from memory import ports
-from memory_consul import Store
 from world import Node, World
 
 from handler import errors
@@ -16,218 +19,329 @@ from handler.core import names
 from handler.core.events import Message
 from handler.intake import intake
 from handler.node import resume_app
-from handler.ports import Ports
+from handler.ports import Entry, Ports
 from handler.pursue import pursue
-from handler.residence import residence
 
-REPO, BRANCH = "git://git.example.com/hosting/shop", "main"
-APP = names.app_name(REPO, BRANCH)
-PROJECT, VOLUME = names.project_name(APP), f"{names.project_name(APP)}_data"
 DRIVERS = ("btrfs",)
-STEPS = 600
-"""About as many port calls as a run without faults has: faults are drawn among them."""
-LIMIT = 8 * 3600.0
-CALM = 400.0
+BRANCH = "main"
+DEADLINE = 2 * 3600.0
+"""Seconds after the last failure and the last message in which all has to have ended: several operations may stand in a queue."""
+SHOWN = 400
+MOMENTS = ("transact lock/", "transact", "release", "up ", "own ", "send", "remove", "acquire", "/outcome")
+"""Words of a step: what fails sometimes waits for the next one that has the word, since there it may hurt most."""
 
-logging.getLogger("handler").setLevel(logging.CRITICAL + 1)
+
+class Broken(BaseException):
+    """An invariant does not hold. No ``Exception``, so that the handler cannot take it for an error of a step."""
 
 
-class Broken(AssertionError):
-    """An invariant does not hold."""
+class Over(BaseException):
+    """Nothing moves any more."""
+
+
+@dataclass(frozen=True)
+class App:
+    repo: str
+    name: str
+    project: str
+    volume: str
+    hold: str
+
+
+def app(number: int) -> App:
+    repo = f"git://git.example.com/hosting/shop{number}"
+    name = names.app_name(repo, BRANCH)
+    return App(repo, name, names.project_name(name), f"{names.project_name(name)}_data", names.hold_key(name))
+
+
+APPS = tuple(app(number) for number in range(3))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a run is drawn from; the planted faults narrow it, to be found soon."""
+
+    faults: tuple[str, ...] = tuple(FAULTS)
+    moments: tuple[str, ...] = ("", "", "", "", "", *MOMENTS)
+    most_faults: int = 4
+    apps: tuple[int, ...] = (1, 1, 2, 3)
+    nodes: tuple[int, ...] = (2, 3, 3, 3, 4, 5)
+    messages: tuple[int, ...] = (2, 3, 4, 5, 6)
+    gaps: tuple[float, ...] = (0.5, 3.0, 20.0, 120.0)
 
 
 @dataclass
 class Run:
-    """``acked`` are the writes that a visitor was told are safe."""
+    """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says."""
 
     seed: int
-    faults: int = 3
-    world: World = field(init=False)
-    ports: dict[str, Ports] = field(default_factory=dict)
-    acked: list[str] = field(default_factory=list)
-    sent: list[str] = field(default_factory=list)
-    last_fault: float = 0.0
+    profile: Profile = field(default_factory=Profile)
+    acked: dict[str, list[str]] = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    intents: list[str] = field(default_factory=list)
+    aborted: set[str] = field(default_factory=set)
+    failing: dict[str, int] = field(default_factory=dict)
+    messages: list[Message] = field(default_factory=list)
+    pending: int = 0
 
     def __post_init__(self) -> None:
         self.choice = random.Random(self.seed * 7919 + 1)  # noqa: S311 a game
-        self.world = world = World(self.seed, [f"n{i}" for i in range(1, self.choice.choice((2, 3, 3, 3, 4, 5)) + 1)])
-        self._failing: dict[str, int] = {}
-        world.failing = self._fails
-        self.ports = {name: ports(world, node) for name, node in world.nodes.items()}
-        world.on_step, world.boot = self._step, self._boot
-        self._at = sorted(self.choice.randrange(10, STEPS * 2) for _ in range(self.choice.randrange(self.faults + 1)))
-        for node in world.nodes.values():
+        choice, profile = self.choice, self.profile
+        self.apps = APPS[: choice.choice(profile.apps)]
+        self.world = World(self.seed, [f"n{number}" for number in range(1, choice.choice(profile.nodes) + 1)])
+        self.nodes = tuple(self.world.nodes.values())
+        self.world.failing, self.world.on_step, self.world.boot = self._fails, self._step, self._boot
+        self.world.on_write, self.world.on_drop = self._written, self._dropped
+        self.reader = Reader(self.world)
+        self.ports = {name: ports(self.world, node) for name, node in self.world.nodes.items()}
+        for one in self.apps:
+            self.acked[one.name], self.records[one.name] = [], {}
+        self._deploys: dict[str, str] = {}
+        self._seen = -1
+        self._idle: dict[tuple[str, str], int] = {}
+        self._draw()
+        for node in self.world.nodes.values():
             self._boot(node)
-        when = 1.0
-        for number in range(self.choice.randrange(1, 5)):
-            self._message(number, world.now + when)
-            when += self.choice.choice((0.5, 3.0, 20.0, 120.0))
-        self.last_fault = world.now + when
 
-    # --- what nodes do -----------------------------------------------------------------------------------------------
+    def _draw(self) -> None:
+        """When messages are sent, and at which steps something fails."""
+        choice, when = self.choice, self.world.now + 1.0
+        count = choice.choice(self.profile.messages)
+        for _ in range(count):
+            self.later(when, self.send)
+            when += choice.choice(self.profile.gaps)
+        self.quiet = when
+        last = 60 + 180 * count
+        times = sorted(choice.randrange(10, last) for _ in range(choice.randrange(self.profile.most_faults + 1)))
+        self._at = [(step, choice.choice(self.profile.moments)) for step in reversed(times)]
+
+    def later(self, when: float, what: Callable[[], None]) -> None:
+        """Have something happen that the end has to wait for."""
+        self.pending += 1
+
+        def do() -> None:
+            self.pending -= 1
+            what()
+
+        self.world.at(when, do)
+
+    # --- what nodes do: as the worker, without its threads -----------------------------------------------------------
 
     def _boot(self, node: Node) -> None:
         mine = self.ports[node.name]
-        self.world.start(f"intake {node.name}", node, lambda: self._take(node, mine))
-        self.world.start(f"app {node.name}", node, lambda: self._pursue(mine))
+        self.world.start("intake", node, lambda: self._take(node, mine))
+        for one in self.apps:
+            self.world.start(one.name, node, lambda one=one: self._pursue(node, mine, one.name))
 
     def _take(self, node: Node, mine: Ports) -> None:
+        spool = f"spool/{node.name}"
         while True:
-            while node.spool:
+            index = self.world.changed(spool)
+            for message in list(node.spool):
                 try:
-                    intake(mine, node.spool[0])
+                    intake(mine, message)
                 except errors.Temporary:
-                    mine.clock.sleep(2.0)
-                    continue
-                node.spool.pop(0)
-            mine.clock.sleep(1.0)
+                    break
+                node.spool.remove(message)
+            self.world.pause(5.0, spool, index if not node.spool else self.world.changed(spool))
 
-    def _pursue(self, mine: Ports) -> None:
-        """As the worker's thread for the app, which is woken by intents and by the time."""
+    def _pursue(self, node: Node, mine: Ports, name: str) -> None:
+        self._resume(mine, name)
         index = 0
         while True:
+            before = self.world.version
             try:
-                pursue(mine, DRIVERS, APP)
-                resume_app(mine, APP)
+                complete = pursue(mine, DRIVERS, name)
+                resume_app(mine, name)
+                if complete and before == self.world.version:
+                    self._idle[node.name, name] = before
+                    self._end_if_calm()
                 index = mine.store.wait("intent/", index, 30.0)
-            except errors.ClusterError:
+            except (errors.ClusterError, OSError):
                 mine.clock.sleep(5.0)
+
+    def _resume(self, mine: Ports, name: str) -> None:
+        while True:
+            try:
+                resume_app(mine, name)
+            except errors.Temporary:
+                mine.clock.sleep(2.0)
+            except errors.ClusterError:
+                return
+            else:
+                return
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
-    def _message(self, number: int, when: float) -> None:
-        """One message reaches at least one node, others late, twice or never."""
-        choice, names_ = self.choice, list(self.world.nodes)
-        kind = "destroy" if number and choice.random() < 0.12 else "deploy"
-        payload: dict[str, object] = {"repo": REPO, "branch": BRANCH}
-        if kind == "deploy":
-            master, *rest = choice.sample(names_, 2)
-            payload |= {"master": master, **({"slave": rest[0]} if choice.random() < 0.7 else {})}
-        message = Message(f"{choice.getrandbits(32):08x}-{number}", kind, json.dumps(payload))
-        self.sent.append(f"{message.id} {kind} {payload}")
-        first = choice.choice(names_)
-        for name in names_:
-            for _ in range(choice.choice((0, 1, 1, 1, 2)) or (name == first)):
-                late = 0.0 if name == first else choice.choice((0.0, 0.1, 1.0, 40.0))
-                node = self.world.nodes[name]
-                self.world.at(when + late, lambda node=node: node.spool.append(message))
+    def send(self) -> None:
+        """A message; sometimes another one that moves another app the other way."""
+        choice = self.choice
+        first, *others = choice.sample(self.apps, len(self.apps))
+        payload = self._payload(first)
+        kind = "destroy" if self.messages and choice.random() < 0.12 else "deploy"
+        self._publish(first, kind, payload if kind == "deploy" else {})
+        if others and kind == "deploy" and choice.random() < 0.4:
+            back = {"master": payload.get("slave") or payload["master"], "slave": payload["master"] if payload.get("slave") else ""}
+            self._publish(others[0], "deploy", {key: value for key, value in back.items() if value})
 
-    def _write(self) -> None:
-        """A visitor writes to the copy that the record names, if it runs (a trial is held); it must have all that was acknowledged."""
-        record = self.world.kv.get(names.record_key(APP))
-        if not record:
+    def _payload(self, one: App) -> dict[str, Any]:
+        master, slave = self.choice.sample(list(self.world.nodes), 2)
+        more = {"update": True} if self.choice.random() < 0.15 else {}
+        return {"master": master, **({"slave": slave} if self.choice.random() < 0.7 else {}), **more}
+
+    def _publish(self, one: App, kind: str, payload: dict[str, Any]) -> None:
+        text = json.dumps({"repo": one.repo, "branch": BRANCH, **payload})
+        message = Message(f"{self.choice.getrandbits(32):08x}-{len(self.messages)}", kind, text)
+        self.messages.append(message)
+        self.world.say(f"somebody sends {kind} {message.id}: {one.name} {payload}")
+        first = self.choice.choice(list(self.world.nodes))
+        for name, node in self.world.nodes.items():
+            for _ in range(self.choice.choice((0, 1, 1, 1, 2)) or (name == first)):
+                self.deliver(message, node, 0.0 if name == first else self.choice.choice((0.0, 0.1, 1.0, 40.0)))
+
+    def deliver(self, message: Message, node: Node, seconds: float) -> None:
+        """The gossip brings a message to a node, where it is written to the spool, if the power lasts that long."""
+        self.later(self.world.now + seconds, lambda: self.world.start("receive", node, lambda: self._receive(message, node)))
+
+    def _receive(self, message: Message, node: Node) -> None:
+        if not node.up:
             return
-        known = json.loads(record.text)
-        node = self.world.nodes[known["master"]]
-        container = node.containers.get(PROJECT)
-        if node.up and container and container.state == "running" and container.deploy_id == known["deploy_id"]:
-            data = node.volumes[VOLUME]
-            if data != self.acked:
-                self._broken(f"I2: {node.name} serves {data}, but {self.acked} was acknowledged")
-            word = f"w{len(self.acked)}"
+        self.world.call(node, node.name, f"spool {message.id}")
+        if self.world.now >= node.full_until and message not in node.spool:
+            node.spool.append(message)
+            self.world.touch(f"spool/{node.name}")
+
+    def _visit(self) -> None:
+        """A visitor writes to the copy that the record names, if it runs (a trial is held); it must have all that was acknowledged."""
+        one = self.world.random.choice(self.apps)
+        record = self.records[one.name]
+        node = self.world.nodes.get(record.get("master", ""))
+        container = node.containers.get(one.project) if node else None
+        if container and node.up and container.state == "running" and container.deploy_id == record["deploy_id"]:
+            data = node.volumes[one.volume]
+            self._check(i2_all_acknowledged_is_served(self, one, data, node.name))
+            word = f"w{len(self.acked[one.name])}"
             data.append(word)
-            self.acked.append(word)
+            self.acked[one.name].append(word)
 
-    # --- faults ------------------------------------------------------------------------------------------------------
+    # --- what fails, and what is checked -----------------------------------------------------------------------------
 
-    def _step(self, node: Node | None, what: str) -> None:
-        running = [one.name for one in self.world.nodes.values() if (c := one.containers.get(PROJECT)) and c.state == "running"]
-        if len(running) > 1:
-            self._broken(f"I1: copies run on {running} after {what}")
-        if names.record_key(APP) not in self.world.kv:
-            self.acked.clear()  # destroyed: the data is a snapshot now
+    def _step(self, node: Node, what: str) -> None:
+        if self._seen != self.world.version:
+            self._seen = self.world.version
+            for one in self.apps:
+                for invariant in AFTER_CHANGE:
+                    self._check(invariant(self, one))
         if self.world.random.random() < 0.1:
-            self._write()
-        while self._at and self.world.steps >= self._at[0]:
-            self._at.pop(0)
+            self._visit()
+        while self._at and self.world.steps >= self._at[-1][0] and self._at[-1][1] in what:
+            self._at.pop()
             self._fault(node)
 
-    def _fault(self, node: Node | None) -> None:
-        choice, world = self.choice, self.world
-        victim = node if node and choice.random() < 0.6 else choice.choice(list(world.nodes.values()))
-        seconds = choice.choice((0.5, 3.0, 12.0, 25.0, 60.0, 200.0))
-        self.last_fault = max(self.last_fault, world.now + seconds)
-        kind = choice.choice(("crash", "crash", "power", "power", "cut", "cut", "session", "fail", "fail", "answer", "sick"))
-        if kind == "crash":
-            world.crash(victim, seconds)
-        elif kind == "power":
-            world.power_loss(victim, seconds)
-        elif kind == "cut":
-            world.cut(victim, seconds)
-        elif kind == "session" and world.sessions:
-            world.say("Consul ends a session early")
-            world.end_session(choice.choice(sorted(world.sessions)), delay=True)
-        elif kind == "fail":
-            self._failing[choice.choice(("clone", "pull", "send", "restore", "snapshot", "up"))] = choice.choice((1, 1, 3))
-        elif kind == "answer":
-            self._failing["answer"] = 1
-        elif kind == "sick":
-            world.sick |= {deploy_id for one in world.nodes.values() for _, deploy_id in one.deploys}
+    def _fault(self, node: Node) -> None:
+        choice = self.choice
+        victim = node if choice.random() < 0.6 else choice.choice(list(self.world.nodes.values()))
+        seconds, name = choice.choice(SECONDS), choice.choice(self.profile.faults)
+        self.world.say(f"FAULT {name} ({victim.name}, {seconds} s)")
+        self.quiet = max(self.quiet, self.world.now + seconds)
+        FAULTS[name](self, victim, seconds)
 
     def _fails(self, what: str) -> bool:
-        left = self._failing.get(what, 0)
-        self._failing[what] = left - 1
+        left = self.failing.get(what, 0)
+        if left:
+            self.failing[what] = left - 1
         return left > 0
+
+    def _written(self, key: str, old: Entry | None, text: str | None) -> None:
+        for invariant in ON_WRITE:
+            self._check(invariant(self, key, old.value if old else None, text))
+        top, _, rest = key.partition("/")
+        if top == "app":
+            self.records[rest] = json.loads(text) if text else {}
+            if text is None:
+                self.acked[rest].clear()  # destroyed: the data is a snapshot now
+        elif top == "op" and text is not None:
+            _, event, part = rest.rsplit("/", 2)
+            if part == "plan":
+                self._deploys[event] = json.loads(text)["deploy_id"]
+            elif part == "outcome":
+                self.outcomes[event] = json.loads(text)["outcome"]
+                if self.outcomes[event] == "aborted" and event in self._deploys:
+                    self.aborted.add(self._deploys[event])
+
+    def _dropped(self, volume: str) -> None:
+        for one in self.apps:
+            if one.volume == volume:
+                self._check(i6_the_last_second_copy_stays(self, one))
+
+    def _check(self, complaint: str) -> None:
+        if complaint:
+            raise Broken(complaint)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
+    def _end_if_calm(self) -> None:
+        """Over when each node has looked at each app once more since anything changed, and nothing is still to come."""
+        world = self.world
+        if self.pending or world.now < self.quiet or len(self._idle) < len(world.nodes) * len(self.apps):
+            return
+        if any(version != world.version for version in self._idle.values()):
+            return
+        if any(node.spool or not node.up for node in world.nodes.values()) or any(task.name == "receive" for task in world.tasks):
+            return
+        raise Over
+
+    def _deadline(self) -> None:
+        end = self.quiet + DEADLINE
+        if self.world.now < end:
+            self.world.at(end, self._deadline)
+            return
+        wrong = [found for one in self.apps for invariant in AT_THE_END if (found := invariant(self, one))]
+        raise Broken(f"I3: {DEADLINE / 3600:.0f} hours after the last failure something still moves: {wrong}")
+
     def go(self) -> None:
-        """Run to the end; raises :class:`Broken` with a trace."""
-        if not self.world.run_until(LIMIT, self._calm):
-            self._broken(f"I3: after {LIMIT / 3600:.0f} hours there is no end: {self._open() or self._wrong()}")
+        """Run to the end; raises :class:`Broken`."""
+        self.world.at(self.quiet + DEADLINE, self._deadline)
+        try:
+            self.world.run()
+        except Over:
+            for one in self.apps:
+                for invariant in AT_THE_END:
+                    self._check(invariant(self, one))
+        finally:
+            self.world.kill(self.world.tasks)
 
-    def _open(self) -> list[str]:
-        prefix = names.op_prefix(APP)
-        parts = [key.removeprefix(prefix).split("/") for key in self.world.kv if key.startswith(prefix)]
-        ended = {event for event, part in parts if part == "outcome"}
-        intent = self.world.kv.get(names.intent_key(APP))
-        wanted = {event for event, part in parts if part == "plan"} | ({json.loads(intent.text)["id"]} if intent else set())
-        return sorted(wanted - ended)
-
-    def _calm(self) -> bool:
-        world = self.world
-        quiet = world.now > self.last_fault + CALM and not self._at_risk() and not world.events
-        return quiet and not self._open() and all(node.up and not node.spool for node in world.nodes.values()) and not self._wrong()
-
-    def _at_risk(self) -> bool:
-        """Faults that were drawn for steps that are still to come."""
-        return bool(self._at) and self.world.steps < STEPS * 2 and self.world.now < self.last_fault + 3 * CALM
-
-    def _wrong(self) -> str:
-        """What is not as the last commit says; empty when all is."""
-        world = self.world
-        lives = residence(Looking(world), APP)
-        master = lives.placement.master if lives else ""
-        for node in world.nodes.values():
-            container = node.containers.get(PROJECT)
-            runs = bool(container and container.state == "running")
-            if runs != (node.name == master):
-                return f"I4: the app lives on {master or 'nobody'}, but on {node.name} it is {container}"
-            if (APP in node.tokens) != (node.name == master):
-                return f"the token on {node.name} is {node.tokens}, and the master {master or 'nobody'}"
-        if master:
-            node = world.nodes[master]
-            if node.containers[PROJECT].deploy_id != lives.deploy_id:
-                return f"I4: {master} runs {node.containers[PROJECT]}, not {lives.deploy_id}"
-            if node.volumes.get(VOLUME) != self.acked:
-                return f"I2: {master} has {node.volumes.get(VOLUME)}, acknowledged was {self.acked}"
-        if names.hold_key(APP) in world.kv:
-            return "I5: the app is still held"
-        return ""
-
-    def _broken(self, what: str) -> None:
-        tail = "\n".join(self.world.trace[-400:])
-        raise Broken(f"{what}\nmessages: {self.sent}\nreplay: python -m pytest tests/simulation --seed={self.seed}\n{tail}")
+    def story(self, lines: int = SHOWN) -> str:
+        """What happened, for people: the messages, the failures and the last lines of what the nodes did."""
+        trace = self.world.trace
+        early = [line for line in trace[:-lines] if line[1] == "---"]
+        return "\n".join(f"{when - 1000:9.2f} {who:>4} {what}" for when, who, what in early + trace[-lines:])
 
 
-class Looking:
+class Reader:
     """The store, as the one who checks reads it: no time passes."""
 
     def __init__(self, world: World) -> None:
-        self._store, self._world = Store(world, next(iter(world.nodes.values()))), world
+        self._world = world
 
-    def get(self, key: str) -> object:
-        return self._store._entry(key)
+    def get(self, key: str) -> Entry | None:
+        return self._world.kv.get(key)
 
-    def tree(self, prefix: str) -> tuple[object, ...]:
-        return tuple(self._store._entry(key) for key in sorted(self._world.kv) if key.startswith(prefix))
+    def tree(self, prefix: str) -> tuple[Entry, ...]:
+        return self._world.tree(prefix)
+
+
+class Unexpected(logging.Handler):
+    """An exception that the handler did not raise on purpose is an error of it, even where it survives it; but a full disk is none."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error and not isinstance(error, (errors.ClusterError, OSError)):
+            raise Broken(f"unexpected {type(error).__name__}: {error}") from error
+
+
+_log = logging.getLogger("handler")
+_log.setLevel(logging.ERROR)
+_log.propagate = False
+_log.handlers = [Unexpected()]

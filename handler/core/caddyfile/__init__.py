@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -66,6 +67,7 @@ class Site:
     why: str
 
 
+@lru_cache(maxsize=64)  # each step of an operation reads its app anew
 def translate(text: str, container: str, page: str = "") -> Site:
     """The sites in ``text``, with ``$CONTAINER`` replaced; raises :class:`CaddyfileError` naming directive and line.
 

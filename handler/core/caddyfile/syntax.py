@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 
 class CaddyfileError(ValueError):
@@ -135,6 +136,7 @@ def _quoted(text: str, start: int, line: int) -> tuple[str, int]:
     raise CaddyfileError(line, f"a {quote} is opened and never closed")
 
 
+@lru_cache(maxsize=64)
 def parse(text: str) -> tuple[Block, ...]:
     """The sites of a Caddyfile; raises :class:`CaddyfileError`."""
     lines = _lines(text)

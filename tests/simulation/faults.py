@@ -1,0 +1,104 @@
+"""What may go wrong, as a table: name -> what it does to a run, to one node of it, for some seconds. The seed draws when, where and what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from world import Node
+
+if TYPE_CHECKING:
+    from run import Run
+
+Fault = Callable[["Run", Node, float], None]
+
+PROGRAMS = ("clone", "pull", "up", "snapshot", "send", "restore", "update")
+SECONDS = (0.5, 3.0, 12.0, 25.0, 60.0, 200.0)
+
+
+def handler_killed(run: Run, node: Node, seconds: float) -> None:
+    node.stalled_until = 0.0
+    run.world.crash(node, seconds)
+
+
+def power_lost(run: Run, node: Node, seconds: float) -> None:
+    """Containers stop, ``/run`` is empty, an event that was not on disk yet is lost; a send or a restore stays half done."""
+    if node.up:
+        run.world.power_loss(node, seconds)
+
+
+def power_lost_everywhere(run: Run, _node: Node, seconds: float) -> None:
+    for node in run.world.nodes.values():
+        power_lost(run, node, seconds * run.choice.uniform(0.5, 1.0))
+
+
+def handler_stalls(run: Run, node: Node, seconds: float) -> None:
+    """As a machine that swaps: nothing of the handler goes on, its lease is not renewed, and then it goes on where it was."""
+    node.stalled_until = run.world.now + seconds
+
+
+def cut_from_consul(run: Run, node: Node, seconds: float) -> None:
+    node.cut_until = run.world.now + seconds
+
+
+def cut_from_peers(run: Run, node: Node, seconds: float) -> None:
+    """Nothing can be sent to it or by it, although it reaches Consul."""
+    node.alone_until = run.world.now + seconds
+
+
+def disk_full(run: Run, node: Node, seconds: float) -> None:
+    node.full_until = run.world.now + seconds
+
+
+def session_ends(run: Run, _node: Node, _seconds: float) -> None:
+    """Consul, or a person, ends a session early. (That sessions end late is always so: see ``World.renew``.)"""
+    if run.world.sessions:
+        run.world.end_session(run.choice.choice(sorted(run.world.sessions)), delay=True)
+
+
+def program_fails(run: Run, _node: Node, _seconds: float) -> None:
+    run.failing[run.choice.choice(PROGRAMS)] = run.choice.choice((1, 1, 3))
+
+
+def answer_lost(run: Run, _node: Node, _seconds: float) -> None:
+    """A transaction was done, but nobody says so."""
+    run.failing["answer"] = 1
+
+
+def version_sick(run: Run, _node: Node, _seconds: float) -> None:
+    """The deploys that are prepared now never become healthy (those that serve are left alone)."""
+    live = {record.get("deploy_id") for record in run.records.values()}
+    run.world.sick |= {deploy_id for node in run.world.nodes.values() for _, deploy_id in node.deploys} - live
+
+
+def notifications_disturbed(run: Run, _node: Node, seconds: float) -> None:
+    """Those who wait for a change of a key hear of it late, in another order, not at all, or of none."""
+    run.world.slow_until = run.world.now + seconds
+
+
+def events_replayed(run: Run, node: Node, _seconds: float) -> None:
+    """As an agent does after its restart."""
+    for message in run.choice.sample(run.messages, len(run.messages)):
+        run.deliver(message, node, run.choice.uniform(0.0, 1.0))
+
+
+def event_in_the_middle(run: Run, _node: Node, _seconds: float) -> None:
+    run.send()
+
+
+FAULTS: dict[str, Fault] = {
+    "handler killed": handler_killed,
+    "power lost": power_lost,
+    "power lost everywhere": power_lost_everywhere,
+    "handler stalls": handler_stalls,
+    "cut from Consul": cut_from_consul,
+    "cut from peers": cut_from_peers,
+    "disk full": disk_full,
+    "session ends": session_ends,
+    "program fails": program_fails,
+    "answer lost": answer_lost,
+    "version sick": version_sick,
+    "notifications disturbed": notifications_disturbed,
+    "events replayed": events_replayed,
+    "event in the middle": event_in_the_middle,
+}

@@ -1,0 +1,130 @@
+"""The invariants of DESIGN.md, section 8: one function each, which says what is wrong, or nothing.
+
+``AFTER_CHANGE`` is asked after every step that changed something, ``ON_WRITE`` at every write to Consul, ``AT_THE_END`` when nothing
+moves any more.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from memory_node import BOOTED
+
+from handler.core import names
+from handler.residence import residence
+
+if TYPE_CHECKING:
+    from run import App, Run
+
+
+# --- after every change ----------------------------------------------------------------------------------------------
+
+
+def i1_one_copy_may_accept_writes(run: Run, app: App) -> str:
+    running = []
+    for node in run.nodes:
+        found = node.containers.get(app.project)
+        if found is not None and found.state == "running":
+            running.append(node.name)
+    return f"I1: copies of {app.name} run on {' and '.join(running)}" if len(running) > 1 else ""
+
+
+def i5_no_hold_after_the_commit(run: Run, app: App) -> str:
+    hold = run.world.kv.get(app.hold)
+    if hold is None:
+        return ""
+    event = hold.value.partition('"why": "')[2].partition('"')[0].rpartition(" ")[2]
+    return f"I5: {app.name} is held by {event}, which is committed" if run.outcomes.get(event) == "committed" else ""
+
+
+AFTER_CHANGE = (i1_one_copy_may_accept_writes, i5_no_hold_after_the_commit)
+
+
+def i2_all_acknowledged_is_served(run: Run, app: App, data: list[str], where: str) -> str:
+    """Asked at every write of a visitor, and at the end."""
+    if [word for word in data if not word.startswith(BOOTED)] != run.acked[app.name]:
+        return f"I2: {where} serves {data} of {app.name}, but {run.acked[app.name]} was acknowledged"
+    left = [word for word in data if word.removeprefix(BOOTED) in run.aborted]
+    return f"I4: {where} serves {data} of {app.name}, but {left} was aborted" if left else ""
+
+
+def i6_the_last_second_copy_stays(run: Run, app: App) -> str:
+    """Asked when a snapshot was deleted: another node than the master's still has a complete one, if any had."""
+    master = run.records[app.name].get("master")
+    others = [node for node in run.world.nodes.values() if node.name != master]
+    complete = [s for node in others for name, s in node.snapshots.items() if name.startswith(app.volume + "@") and s.complete]
+    return "" if complete or not master else f"I6: there is no second copy of {app.name} any more"
+
+
+# --- at every write to Consul ----------------------------------------------------------------------------------------
+
+
+def i4_only_a_commit_changes_where_an_app_lives(run: Run, key: str, _old: str | None, new: str | None) -> str:
+    app = key.removeprefix("app/")
+    if app == key or new is None:
+        return ""
+    record: dict[str, Any] = json.loads(new)
+    before = run.records[app]
+    same = all(record.get(part) == before.get(part) for part in ("master", "slave", "deploy_id"))
+    return "" if same or run.outcomes.get(record["event"]) == "committed" else f"I4: {key} changes without a commit: {record}"
+
+
+def i4_who_commits_holds_the_lease(run: Run, key: str, _old: str | None, new: str | None) -> str:
+    if not key.endswith("/outcome") or new is None or json.loads(new)["outcome"] != "committed":
+        return ""
+    _, app, event, _ = key.split("/")
+    lock = run.world.kv.get(names.lock_key(app))
+    held = json.loads(lock.value) if lock and lock.session else {}
+    return "" if held.get("event") == event else f"I4: {event} is committed, and the lease is held for {held or 'nobody'}"
+
+
+def i7_an_event_counts_once(run: Run, key: str, old: str | None, new: str | None) -> str:
+    """An outcome or a plan is written once; an intent that was followed by another never returns."""
+    if key.startswith("op/") and key.endswith(("/outcome", "/plan")) and old is not None and new is not None:
+        return f"I7: {key} was {old} and becomes {new}"
+    if key.startswith("intent/") and new is not None:
+        event = json.loads(new)["id"]
+        if event in run.intents:
+            return f"I7: event {event} is accepted twice"
+        run.intents.append(event)
+    return ""
+
+
+ON_WRITE = (i4_who_commits_holds_the_lease, i4_only_a_commit_changes_where_an_app_lives, i7_an_event_counts_once)
+
+
+# --- at the end ------------------------------------------------------------------------------------------------------
+
+
+def i3_every_operation_has_ended(run: Run, app: App) -> str:
+    prefix = names.op_prefix(app.name)
+    parts = {tuple(key.removeprefix(prefix).split("/")) for key in run.world.kv if key.startswith(prefix)}
+    intent = run.world.kv.get(names.intent_key(app.name))
+    wanted = {event for event, part in parts if part == "plan"} | ({json.loads(intent.value)["id"]} if intent else set())
+    still = sorted(wanted - {event for event, part in parts if part == "outcome"})
+    return f"I3: no outcome of {still}" if still else ""
+
+
+def i4_the_app_is_where_the_last_commit_says(run: Run, app: App) -> str:
+    lives = residence(run.reader, app.name)
+    master = lives.placement.master if lives else ""
+    for node in run.world.nodes.values():
+        container = node.containers.get(app.project)
+        runs = container is not None and container.state == "running"
+        if runs != (node.name == master):
+            return f"I4: {app.name} lives on {master or 'no node'}, but on {node.name} it is {container}"
+        if runs and container.deploy_id != lives.deploy_id:
+            return f"I4: {node.name} runs {container}, not {lives.deploy_id}"
+        if (app.name in node.tokens) != (node.name == master):
+            return f"I4: {app.name} lives on {master or 'no node'}, and the tokens on {node.name} are {node.tokens}"
+    if not master:
+        return ""
+    return i2_all_acknowledged_is_served(run, app, run.world.nodes[master].volumes.get(app.volume, []), master)
+
+
+def i5_no_hold_is_left(run: Run, app: App) -> str:
+    return f"I5: {app.name} is still held" if app.hold in run.world.kv else ""
+
+
+AT_THE_END = (i3_every_operation_has_ended, i4_the_app_is_where_the_last_commit_says, i5_no_hold_is_left)

@@ -1,0 +1,163 @@
+"""Faults planted in the handler, each of which the simulation has to find: proof that it has teeth.
+
+A table of name -> (what is patched, what the runs are drawn from). The second part only makes the runs fit, so that few are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from run import Profile
+
+from handler import context, execute, node, pursue
+from handler.actions import ACTIONS, start, switch
+from handler.context import Context
+from handler.core import composefile, names, record
+from handler.core import steps as s
+from handler.core.kv import CheckAbsent, Set
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+_ALWAYS = CheckAbsent("a key that nobody writes")
+
+
+EVERYTHING = Profile()
+
+
+@dataclass(frozen=True)
+class Planted:
+    patch: Patch
+    profile: Profile = EVERYTHING
+
+
+def _does_nothing(step: type[s.Step]) -> Patch:
+    return lambda patch: patch.setitem(ACTIONS, step, lambda _ctx, _step: None)
+
+
+def _instead(target: object, name: str, value: Any) -> Patch:
+    return lambda patch: patch.setattr(target, name, value)
+
+
+def _latest_snapshot(ctx: Context, _step: s.Step) -> None:
+    for volume in ctx.op.volumes:
+        complete = [name for name in ctx.ports.volumes.copies(volume) if ctx.ports.volumes.complete(name)]
+        if complete:
+            ctx.ports.volumes.restore(complete[-1], volume)
+
+
+def _abort_over_a_commit(ctx: Context, why: str) -> bool:
+    value = context.outcome("aborted", ctx.me, why=why)
+    return ctx.ports.store.transact([Set(names.op_key(ctx.app, ctx.op.event.id, "outcome"), value)])
+
+
+def _done_before_it_is_done(ctx: Context, phase: str, step: s.Step, seconds: float) -> None:
+    journal, event = ctx.ports.journal, ctx.op.event.id
+    if f"{phase} done {step}" in journal.done(ctx.app, event) and not isinstance(step, execute.SERVING):
+        return
+    ctx.guard()
+    journal.mark(ctx.app, event, f"{phase} begun {step}")
+    journal.mark(ctx.app, event, f"{phase} done {step}")
+    ctx.persist(lambda: ACTIONS[type(step)](ctx, step), seconds)
+
+
+def _concluded_before_the_tail(patch: pytest.MonkeyPatch) -> None:
+    tail = execute._tail
+
+    def first(ctx: Context, outcome: str, steps: list[s.Step]) -> bool:
+        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, execute.CONCLUDED)
+        return tail(ctx, outcome, steps)
+
+    patch.setattr(execute, "_tail", first)
+
+
+def _snapshot_before_the_stop(patch: pytest.MonkeyPatch) -> None:
+    hold = ACTIONS[s.HoldRequests]
+
+    def hold_and_snapshot(ctx: Context, step: s.HoldRequests) -> None:
+        hold(ctx, step)
+        switch.snapshot_volumes(ctx, s.SnapshotVolumes(ctx.op.volumes))
+
+    patch.setitem(ACTIONS, s.HoldRequests, hold_and_snapshot)
+
+
+def _no_restore_in_place(patch: pytest.MonkeyPatch) -> None:
+    restore = ACTIONS[s.RestoreVolumes]
+    patch.setitem(ACTIONS, s.RestoreVolumes, lambda ctx, step: restore(ctx, step) if ctx.op.moves else None)
+
+
+def _forgets_at_once(ctx: Context, step: s.ForgetCopies) -> None:
+    for volume in step.volumes:
+        for name in ctx.ports.volumes.copies(volume):
+            ctx.ports.volumes.drop(name)
+
+
+def _source_aborts_by_itself(patch: pytest.MonkeyPatch) -> None:
+    settle = execute._settle
+
+    def settled(ctx: Context, plan: Any, why: str | None) -> str:
+        found = settle(ctx, plan, why)
+        return found if plan.leads else "aborted"
+
+    patch.setattr(execute, "_settle", settled)
+
+
+def _forgets_what_it_has_seen(patch: pytest.MonkeyPatch) -> None:
+    intent = record.intent
+    patch.setattr(record, "intent", lambda event, _seen: intent(event, [event.id]))
+
+
+def _all_are_ours(patch: pytest.MonkeyPatch) -> None:
+    """A node with the code of an app starts it, whoever its master is."""
+
+    def resume(ports: Any, app: str, _plain: Callable[..., None] = node.resume_app) -> None:
+        listed = ports.deploys.list(app)
+        node._run(ports, app, listed[-1]) if listed and ports.deploys.owned(app) is None else _plain(ports, app)
+
+    patch.setattr("run.resume_app", resume)
+
+
+LEASES = Profile(
+    faults=("handler stalls", "handler stalls", "session ends", "cut from Consul", "answer lost"),
+    moments=("transact lock/", "maintenance/", "up ", ""),
+    most_faults=6,
+    apps=(1,),
+    nodes=(2, 3),
+    gaps=(0.5, 3.0, 20.0),
+)
+KILLS = Profile(faults=("handler killed", "power lost", "cut from Consul"), most_faults=6, apps=(1,), nodes=(2, 3))
+POWER = Profile(faults=("power lost",), apps=(1,), nodes=(2, 3))
+FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
+
+PLANTED: dict[str, Planted] = {
+    "commit without the fence": Planted(_instead(start, "CheckSession", lambda _key, _session: _ALWAYS), LEASES),
+    "abort over a commit": Planted(_instead(Context, "abort", _abort_over_a_commit), LEASES),
+    "outcome is not create-only": Planted(
+        _instead(names, "create_outcome", lambda app, event, value: Set(names.op_key(app, event, "outcome"), value)), LEASES
+    ),
+    "leader does not fence itself": Planted(_instead(Context, "guard", lambda _ctx: None), LEASES),
+    "no owner token": Planted(_instead(composefile, "override", lambda *_: "services: {}"), POWER),
+    "whoever has the code starts the app": Planted(_all_are_ours, POWER),
+    "nothing is resumed": Planted(_instead(node, "residence", lambda _store, _app: None), POWER),
+    "an app is resumed in the middle of an operation": Planted(_instead(node, "_operation_open", lambda _ports, _app: False), KILLS),
+    "journal is believed after a power loss": Planted(_instead(execute, "SERVING", ()), POWER),
+    "step is marked done first": Planted(_instead(execute, "_perform", _done_before_it_is_done), KILLS),
+    "event is marked done first": Planted(_concluded_before_the_tail, KILLS),
+    "event is not remembered": Planted(_forgets_what_it_has_seen, Profile(faults=("events replayed",))),
+    "source is not stopped": Planted(_does_nothing(s.StopApp)),
+    "source aborts by itself": Planted(_source_aborts_by_itself),
+    "snapshot before the stop": Planted(_snapshot_before_the_stop),
+    "the latest snapshot instead of the named one": Planted(lambda patch: patch.setitem(ACTIONS, s.RestoreVolumes, _latest_snapshot), FAILS),
+    "no restore after an abort in place": Planted(_no_restore_in_place, FAILS),
+    "trial is not taken back": Planted(_does_nothing(s.StopTrial), FAILS),
+    "old copy does not wait for the trial": Planted(_does_nothing(s.AwaitTrialGone), LEASES),
+    "new leader does not wait for the trial": Planted(_instead(pursue, "_trials_are_gone", lambda _ports, _event: True), LEASES),
+    "hold is not lifted": Planted(_does_nothing(s.LiftHold), FAILS),
+    "hold although the operation has ended": Planted(_instead(switch, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
+    "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
+    "nobody says that a copy will not come": Planted(_instead(execute, "OWED", {}), KILLS),
+    "leader begins before it has taken part": Planted(_instead(pursue, "_unjoined", lambda _ports, _app: False), KILLS),
+    "an ended operation starts its version": Planted(_instead(execute, "_without_starts", lambda _ctx, _outcome, tail: tail), KILLS),
+}
