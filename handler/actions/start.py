@@ -52,19 +52,27 @@ def check_complete(ctx: Context, snapshots: dict[str, str]) -> None:
 def restore_volumes(ctx: Context, step: s.RestoreVolumes) -> None:  # noqa: ARG001
     """From the named snapshots of this operation, never from "the latest"."""
     for volume, name in (ctx.hear("snapshots") or {}).items():
-        ctx.ports.volumes.restore(name, volume)
+        _replace(ctx, volume, name)
         if ctx.op.moves:
             ctx.ports.volumes.adopt(name, ctx.op.address(ctx.op.source))
 
 
 def load_data(ctx: Context, step: s.LoadData) -> None:  # noqa: ARG001
-    """What was live is kept: in place by ``SnapshotVolumes``, elsewhere by the restore itself."""
+    """Live volumes become what another node, another app or the event named."""
     given = _given(ctx)
     check_complete(ctx, given)
     for volume, name in given.items():
-        ctx.ports.volumes.restore(name, volume)
+        _replace(ctx, volume, name)
         if ctx.op.moves:
             ctx.ports.volumes.adopt(name, ctx.op.address(ctx.op.source))
+
+
+def _replace(ctx: Context, volume: str, snapshot: str) -> None:
+    """A restore keeps what was live as a snapshot. A trial's data must not be kept so: it would look like the newest state of the app."""
+    safe = ctx.me == ctx.op.source and volume in (ctx.hear("snapshots") or {})
+    if (ctx.failed or safe) and ctx.ports.volumes.exists(volume):
+        ctx.ports.volumes.remove(volume)
+    ctx.ports.volumes.restore(snapshot, volume)
 
 
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from memory_node import BOOTED
 
 from handler.core import names
+from handler.core.model import Kind
 from handler.residence import residence
 
 if TYPE_CHECKING:
@@ -27,7 +28,15 @@ def i1_one_copy_may_accept_writes(run: Run, app: App) -> str:
         found = node.containers.get(app.project)
         if found is not None and found.state == "running":
             running.append(node.name)
-    return f"I1: copies of {app.name} run on {' and '.join(running)}" if len(running) > 1 else ""
+    if len(running) < 2 or _forced(run, app, running):
+        return ""
+    return f"I1: copies of {app.name} run on {' and '.join(running)}"
+
+
+def _forced(run: Run, app: App, running: list[str]) -> bool:
+    """The one exception: somebody forced a takeover from a master that is alive and does not hear of it."""
+    plans = [op for op in run.plans.values() if op.app == app.name and op.event.kind is Kind.TAKEOVER and op.event.force]
+    return any(running in ([op.source, op.target], [op.target, op.source]) for op in plans)
 
 
 def i5_no_hold_after_the_commit(run: Run, app: App) -> str:

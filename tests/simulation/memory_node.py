@@ -224,7 +224,7 @@ class Volumes(Disk):
     def drop(self, snapshot: str) -> None:
         self.act(f"drop {snapshot}")
         if self.node.snapshots.pop(snapshot, None):
-            self.world.on_drop(snapshot.partition("@")[0])
+            self.world.on_drop(snapshot)
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
         self.act(f"schedule {volume} {dict(actions)}")

@@ -141,7 +141,7 @@ PLANTED: dict[str, Planted] = {
     "no owner token": Planted(_instead(composefile, "override", lambda *_: "services: {}"), POWER),
     "whoever has the code starts the app": Planted(_all_are_ours, POWER),
     "nothing is resumed": Planted(_instead(node, "residence", lambda _store, _app: None), POWER),
-    "an app is resumed in the middle of an operation": Planted(_instead(node, "_operation_open", lambda _ports, _app: False), KILLS),
+    "an app is resumed in the middle of an operation": Planted(_instead(node, "operation_open", lambda _ports, _app: False), KILLS),
     "journal is believed after a power loss": Planted(_instead(execute, "SERVING", ()), POWER),
     "step is marked done first": Planted(_instead(execute, "_perform", _done_before_it_is_done), KILLS),
     "event is marked done first": Planted(_concluded_before_the_tail, KILLS),

@@ -7,16 +7,20 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from faults import FAULTS, SECONDS
 from invariants import AFTER_CHANGE, AT_THE_END, ON_WRITE, i2_all_acknowledged_is_served, i6_the_last_second_copy_stays
 from memory import ports
+from memory_node import BOOTED, START
 from world import Node, World
 
 from handler import errors
 from handler.core import names
 from handler.core.events import Message
+from handler.core.model import Operation
+from handler.core.record import read_operation
 from handler.intake import intake
 from handler.node import resume_app
 from handler.ports import Entry, Ports
@@ -27,6 +31,8 @@ BRANCH = "main"
 DEADLINE = 2 * 3600.0
 """Seconds after the last failure and the last message in which all has to have ended: several operations may stand in a queue."""
 SHOWN = 400
+KINDS = (("deploy", 62), ("destroy", 10), ("rollback", 10), ("takeover", 10), ("migrate", 8))
+"""What people send, and how often."""
 MOMENTS = ("transact lock/", "transact", "release", "up ", "own ", "send", "remove", "acquire", "/outcome")
 """Words of a step: what fails sometimes waits for the next one that has the word, since there it may hurt most."""
 
@@ -72,13 +78,17 @@ class Profile:
 
 @dataclass
 class Run:
-    """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says."""
+    """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says; ``deploys`` are those that
+    were committed, by app.
+    """
 
     seed: int
     profile: Profile = field(default_factory=Profile)
     acked: dict[str, list[str]] = field(default_factory=dict)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
+    plans: dict[str, Operation] = field(default_factory=dict)
+    deploys: dict[str, list[str]] = field(default_factory=dict)
     intents: list[str] = field(default_factory=list)
     aborted: set[str] = field(default_factory=set)
     failing: dict[str, int] = field(default_factory=dict)
@@ -96,8 +106,7 @@ class Run:
         self.reader = Reader(self.world)
         self.ports = {name: ports(self.world, node) for name, node in self.world.nodes.items()}
         for one in self.apps:
-            self.acked[one.name], self.records[one.name] = [], {}
-        self._deploys: dict[str, str] = {}
+            self.acked[one.name], self.records[one.name], self.deploys[one.name] = [], {}, []
         self._seen = -1
         self._idle: dict[tuple[str, str], int] = {}
         self._draw()
@@ -178,17 +187,32 @@ class Run:
         """A message; sometimes another one that moves another app the other way."""
         choice = self.choice
         first, *others = choice.sample(self.apps, len(self.apps))
-        payload = self._payload(first)
-        kind = "destroy" if self.messages and choice.random() < 0.12 else "deploy"
-        self._publish(first, kind, payload if kind == "deploy" else {})
+        kind = choice.choices(*zip(*KINDS, strict=True))[0] if self.messages else "deploy"
+        payload = getattr(self, f"_{kind}")(first)
+        self._publish(first, kind, payload)
         if others and kind == "deploy" and choice.random() < 0.4:
             back = {"master": payload.get("slave") or payload["master"], "slave": payload["master"] if payload.get("slave") else ""}
             self._publish(others[0], "deploy", {key: value for key, value in back.items() if value})
 
-    def _payload(self, one: App) -> dict[str, Any]:
+    def _deploy(self, _one: App) -> dict[str, Any]:
         master, slave = self.choice.sample(list(self.world.nodes), 2)
         more = {"update": True} if self.choice.random() < 0.15 else {}
         return {"master": master, **({"slave": slave} if self.choice.random() < 0.7 else {}), **more}
+
+    def _destroy(self, _one: App) -> dict[str, Any]:
+        return {}
+
+    def _rollback(self, one: App) -> dict[str, Any]:
+        """To a deploy that was committed once, or to a time."""
+        ago = datetime.fromtimestamp(START + self.world.now - self.choice.choice((0.0, 5.0, 60.0)), UTC)
+        return {"to": self.choice.choice([*self.deploys[one.name], f"{ago:%Y-%m-%dT%H:%M:%S}"])}
+
+    def _takeover(self, _one: App) -> dict[str, Any]:
+        return {"master": self.choice.choice(list(self.world.nodes)), "force": self.choice.random() < 0.4}
+
+    def _migrate(self, one: App) -> dict[str, Any]:
+        """From this app into another; into itself, which is refused, when there is only one."""
+        return {"target": {"repo": next((other.repo for other in self.apps if other is not one), one.repo)}}
 
     def _publish(self, one: App, kind: str, payload: dict[str, Any]) -> None:
         text = json.dumps({"repo": one.repo, "branch": BRANCH, **payload})
@@ -218,6 +242,8 @@ class Run:
         record = self.records[one.name]
         node = self.world.nodes.get(record.get("master", ""))
         container = node.containers.get(one.project) if node else None
+        if one.hold in self.world.kv:
+            return  # requests wait; what runs may be a trial on other data
         if container and node.up and container.state == "running" and container.deploy_id == record["deploy_id"]:
             data = node.volumes[one.volume]
             self._check(i2_all_acknowledged_is_served(self, one, data, node.name))
@@ -264,15 +290,29 @@ class Run:
         elif top == "op" and text is not None:
             _, event, part = rest.rsplit("/", 2)
             if part == "plan":
-                self._deploys[event] = json.loads(text)["deploy_id"]
+                self.plans[event] = read_operation(text)
             elif part == "outcome":
-                self.outcomes[event] = json.loads(text)["outcome"]
-                if self.outcomes[event] == "aborted" and event in self._deploys:
-                    self.aborted.add(self._deploys[event])
+                self._ended(event, json.loads(text)["outcome"])
 
-    def _dropped(self, volume: str) -> None:
+    def _ended(self, event: str, outcome: str) -> None:
+        self.outcomes[event] = outcome
+        op = self.plans.get(event)
+        if op is None:
+            return
+        if outcome == "aborted":
+            self.aborted |= {op.deploy_id} if op.new_code else set()
+            return
+        self.deploys[op.app].append(op.deploy_id)
+        given = dict(op.restore) or (json.loads(self.world.kv[names.op_key(op.app, event, "origin")].value) if op.origin else {})
+        for snapshot in given.values():  # each app has one volume
+            data = self.world.nodes[op.target].snapshots[snapshot].data
+            self.acked[op.app][:] = [word for word in data if not word.startswith(BOOTED)]
+
+    def _dropped(self, snapshot: str) -> None:
+        """What was only sent for a migrate is nobody's second copy."""
+        lent = any(snapshot in entry.value for key, entry in self.world.kv.items() if key.endswith("/origin"))
         for one in self.apps:
-            if one.volume == volume:
+            if one.volume == snapshot.partition("@")[0] and not lent:
                 self._check(i6_the_last_second_copy_stays(self, one))
 
     def _check(self, complaint: str) -> None:

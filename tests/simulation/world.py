@@ -68,7 +68,7 @@ class World(Scheduler):
         self.boot: Callable[[Node], None] = lambda _node: None
         self.failing: Callable[[str], bool] = lambda _what: False
         self.on_write: Callable[[str, Entry | None, str | None], None] = lambda _key, _old, _new: None
-        self.on_drop: Callable[[str], None] = lambda _volume: None
+        self.on_drop: Callable[[str], None] = lambda _snapshot: None
         self.sick: set[str] = set()
         self._opened = 0
 
