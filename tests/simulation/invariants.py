@@ -43,7 +43,7 @@ def i5_no_hold_after_the_commit(run: Run, app: App) -> str:
     hold = run.world.kv.get(app.hold)
     if hold is None:
         return ""
-    event = hold.value.partition('"why": "')[2].partition('"')[0].rpartition(" ")[2]
+    event = _held_by(hold.value)
     return f"I5: {app.name} is held by {event}, which is committed" if run.outcomes.get(event) == "committed" else ""
 
 
@@ -88,6 +88,16 @@ def i4_who_commits_holds_the_lease(run: Run, key: str, _old: str | None, new: st
     return "" if held.get("event") == event else f"I4: {event} is committed, and the lease is held for {held or 'nobody'}"
 
 
+def i5_no_hold_begins_after_the_end(run: Run, key: str, old: str | None, new: str | None) -> str:
+    event = _held_by(new) if key.startswith("maintenance/") and new is not None else ""
+    return f"I5: {event} has ended ({run.outcomes[event]}) and holds its app" if event in run.outcomes else ""
+
+
+def _held_by(hold: str) -> str:
+    """The event of a hold: the last word of its reason."""
+    return json.loads(hold)["why"].rpartition(" ")[2]
+
+
 def i7_an_event_counts_once(run: Run, key: str, old: str | None, new: str | None) -> str:
     """An outcome or a plan is written once; an intent that was followed by another never returns."""
     if key.startswith("op/") and key.endswith(("/outcome", "/plan")) and old is not None and new is not None:
@@ -100,7 +110,12 @@ def i7_an_event_counts_once(run: Run, key: str, old: str | None, new: str | None
     return ""
 
 
-ON_WRITE = (i4_who_commits_holds_the_lease, i4_only_a_commit_changes_where_an_app_lives, i7_an_event_counts_once)
+ON_WRITE = (
+    i4_who_commits_holds_the_lease,
+    i4_only_a_commit_changes_where_an_app_lives,
+    i5_no_hold_begins_after_the_end,
+    i7_an_event_counts_once,
+)
 
 
 # --- at the end ------------------------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class Members(Port):
         return self.node.name
 
     def nodes(self) -> Mapping[str, Member]:
-        return {node.name: Member(node.name, node.address, self.world.alive(node)) for node in self.world.nodes.values()}
+        return {node.name: Member(node.name, node.address, self.world.alive(node, self.node)) for node in self.world.nodes.values()}
 
 
 class Services(Port):

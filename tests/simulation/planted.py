@@ -127,6 +127,7 @@ LEASES = Profile(
     nodes=(2, 3),
     gaps=(0.5, 3.0, 20.0),
 )
+APART = Profile(faults=("isolated",), moments=("own ", "up ", "containers", ""), most_faults=6, apps=(1,), nodes=(2, 3))
 KILLS = Profile(faults=("handler killed", "power lost", "cut from Consul"), most_faults=6, apps=(1,), nodes=(2, 3))
 POWER = Profile(faults=("power lost",), apps=(1,), nodes=(2, 3))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
@@ -137,12 +138,11 @@ PLANTED: dict[str, Planted] = {
     "outcome is not create-only": Planted(
         _instead(names, "create_outcome", lambda app, event, value: Set(names.op_key(app, event, "outcome"), value)), LEASES
     ),
-    "leader does not fence itself": Planted(_instead(Context, "guard", lambda _ctx: None), LEASES),
+    "leader does not fence itself": Planted(_instead(Context, "guard", lambda _ctx: None), APART),
     "no owner token": Planted(_instead(composefile, "override", lambda *_: "services: {}"), POWER),
     "whoever has the code starts the app": Planted(_all_are_ours, POWER),
     "nothing is resumed": Planted(_instead(node, "residence", lambda _store, _app: None), POWER),
     "an app is resumed in the middle of an operation": Planted(_instead(node, "operation_open", lambda _ports, _app: False), KILLS),
-    "journal is believed after a power loss": Planted(_instead(execute, "SERVING", ()), POWER),
     "step is marked done first": Planted(_instead(execute, "_perform", _done_before_it_is_done), KILLS),
     "event is marked done first": Planted(_concluded_before_the_tail, KILLS),
     "event is not remembered": Planted(_forgets_what_it_has_seen, Profile(faults=("events replayed",))),

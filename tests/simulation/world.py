@@ -40,9 +40,11 @@ class Node(Stalls):
     up: bool = True
     down_since: float = 0.0
     stalled_until: float = 0.0
+    idle_until: float = 0.0
     cut_until: float = 0.0
     alone_until: float = 0.0
     full_until: float = 0.0
+    unseen: tuple[float, float] = (0.0, 0.0)
     boots: int = 0
     spool: list[object] = field(default_factory=list)
     volumes: dict[str, list[str]] = field(default_factory=dict)
@@ -120,9 +122,12 @@ class World(Scheduler):
                 if delay:
                     self.delayed[key] = self.now + LOCK_DELAY
 
-    def alive(self, node: Node) -> bool:
-        """As the others' gossip has it."""
-        return node.up or self.now - node.down_since < GOSSIP
+    def alive(self, node: Node, viewer: Node) -> bool:
+        """As the gossip of another node has it: what is gone, or isolated, is seen to be so a little later."""
+        if node is viewer:
+            return True
+        power = node.up or self.now - node.down_since < GOSSIP
+        return power and not any(since + GOSSIP < self.now < until for since, until in (node.unseen, viewer.unseen))
 
     # --- what happens to nodes ---------------------------------------------------------------------------------------
 
