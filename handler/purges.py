@@ -65,8 +65,12 @@ class Purges:
         return {copies.snapshot_of(said, volume) for volume in lives.volumes}
 
     def _remembered(self, app: str) -> set[str]:
-        """Snapshots that operations named: what can be rolled back to keeps its data."""
+        """Snapshots that operations named: what can be rolled back to keeps its data, and what only a replaced master had stays."""
         found: set[str] = set()
+        for entry in self._ports.store.tree(names.history_key(app, "")):
+            kept = record.loads(entry.value).get("kept")
+            for snapshots in kept.values() if isinstance(kept, dict) else ():
+                found |= {str(name) for name in snapshots.values()} if isinstance(snapshots, dict) else set()
         for entry in self._ports.store.tree(names.op_prefix(app)):
             if entry.key.endswith("/snapshots"):
                 found |= {str(name) for name in record.loads(entry.value).values()}

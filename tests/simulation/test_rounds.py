@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from memory import ports
-from run import APP, PROJECT, VOLUME
+from run import APPS
 from world import Container, Node, World
 
 from handler import errors
@@ -14,6 +14,7 @@ from handler.copies import Copies
 from handler.core import copies, names
 from handler.node import resume_app
 
+APP, PROJECT, VOLUME = APPS[0].name, APPS[0].project, APPS[0].volume
 DEPLOY = "20260101000000-aaaa"
 DAY = 86400.0
 
@@ -64,16 +65,16 @@ class Two:
             mine.clock.sleep(30.0)
 
     def go(self, seconds: float) -> None:
-        self.world.run_until(self.world.now + seconds, lambda: False)
+        self.world.pause(seconds)
 
     def age(self) -> float:
         """Of the copy that n2 says it has; endless without one."""
-        said = json.loads(self.world.kv["node/n2"].text)["copies"][APP] if "node/n2" in self.world.kv else {}
+        said = json.loads(self.world.kv["node/n2"].value)["copies"][APP] if "node/n2" in self.world.kv else {}
         time = copies.taken_at(copies.snapshot_of(said, VOLUME))
         return self.ports["n1"].clock.now() - time if time is not None else float("inf")
 
     def reports(self) -> list[str]:
-        return [line.partition(": report ")[2] for line in self.world.trace if ": report " in line]
+        return [what.removeprefix("report ") for _, _, what in self.world.trace if what.startswith("report ")]
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def test_a_copy_is_made_at_once_and_then_each_hour() -> None:
     assert two.age() < 700
     assert next(reversed(two.n2.snapshots.values())).data == ("w0", "w1")
     assert set(two.reports()) == {f"{APP}:copy: fine"}
-    assert json.loads(two.world.kv["node/n2"].text)["copies"][APP][VOLUME]["bytes"] == 2
+    assert json.loads(two.world.kv["node/n2"].value)["copies"][APP][VOLUME]["bytes"] == 2
 
 
 @pytest.mark.parametrize("step", range(60))
@@ -114,7 +115,7 @@ def test_a_crash_at_any_call_leaves_nothing_frozen_and_the_copy_is_made(step: in
 
 def test_a_slave_that_was_down_has_its_copy_soon_after_it_is_back() -> None:
     two = Two()
-    two.world.at(two.world.now, lambda: two.world.power_loss(two.n2, 5 * 3600.0))
+    two.world.power_loss(two.n2, 5 * 3600.0)
     two.go(5 * 3600.0)
     assert any("n2 has no verified copy" in line for line in two.reports())
     assert len(two.n1.snapshots) < 8  # no more often than the schedule says
@@ -127,7 +128,7 @@ def test_failures_are_told_and_tried_less_and_less_often() -> None:
     two = Two()
     two.world.failing = lambda what: what == "send"
     two.go(4 * 3600.0)
-    tries = sum("sending" in line for line in two.world.trace)
+    tries = sum("sending" in what for _, _, what in two.world.trace)
     assert 6 <= tries <= 10
     assert any("n2 has no verified copy" in line and "send failed" in line for line in two.reports())
     two.world.failing = lambda _what: False
@@ -141,6 +142,6 @@ def test_days_of_rounds_stay_few_and_what_is_needed_stays() -> None:
     two.go(3 * DAY)
     for node in (two.n1, two.n2):
         assert 24 + 2 <= len(node.snapshots) <= 2 * 24 + 5
-    said = copies.snapshot_of(json.loads(two.world.kv["node/n2"].text)["copies"][APP], VOLUME)
+    said = copies.snapshot_of(json.loads(two.world.kv["node/n2"].value)["copies"][APP], VOLUME)
     assert said in two.n1.snapshots
     assert two.age() < 3700
