@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LOOK = 30.0
 """Seconds between looks."""
+GLANCE = 2.0
+"""Seconds after which something that came is looked at."""
 AT_ONCE = 8
 """Apps that are copied at the same time."""
 WORD = "copy "
@@ -77,13 +80,20 @@ class Copier:
                     self._begin("round", app, partial(self._round, app))
                 for app in due.purges:
                     self._begin("purge", app, partial(self._copies.purge, app))
-                self._copies.measure()
+                if self._copies.measure():
+                    continue  # and say it
             except errors.ClusterError as error:
                 log.warning("copies: %s; looked again later", error)
             except Exception:
                 log.exception("copies: unexpected error; looked again later")
-            self._wake.wait(LOOK)
-            self._wake.clear()
+            self._pause()
+
+    def _pause(self) -> None:
+        """Until it is time, somebody asks, or something came: whoever sent it waits for our word."""
+        deadline = time.monotonic() + LOOK
+        while not self._wake.wait(GLANCE) and time.monotonic() < deadline and not self._copies.news():
+            pass
+        self._wake.clear()
 
     def _round(self, app: str) -> None:
         asked = app in self._asked

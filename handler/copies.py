@@ -16,13 +16,14 @@ from datetime import datetime
 from typing import Any
 
 from handler import errors, snapshot
-from handler.core import checks, copies, limits, names, record, retention
+from handler.core import checks, copies, limits, names, record
 from handler.core.copies import Held, Round, State
 from handler.core.model import Role
 from handler.locks import Try
 from handler.node import operation_open
 from handler.notice import say
 from handler.ports import Ports
+from handler.purges import Purges
 from handler.residence import Residence, residence
 
 log = logging.getLogger(__name__)
@@ -56,13 +57,16 @@ class Copies:
 
     def __init__(self, ports: Ports, attempt: Try) -> None:
         self._ports, self._attempt = ports, attempt
+        self._purges = Purges(ports, attempt)
+        self.purge = self._purges.purge
         self._rounds: dict[str, Round] = {}
         self._deferred: dict[str, float] = {}
         self._loaded = False
         self._lives: dict[str, tuple[int, Residence]] = {}
         self._answered: dict[str, tuple[str, str, float]] = {}
-        self._purged: dict[tuple[str, str], float] = {}
         self._sizes: dict[str, tuple[str, int | None]] = {}
+        self._listed: frozenset[str] = frozenset()
+        self._arriving = False
         self._mutex = threading.Lock()
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -75,11 +79,13 @@ class Copies:
         ports, me = self._ports, self._ports.members.me()
         about = {entry.key.removeprefix("node/"): record.loads(entry.value) for entry in ports.store.tree("node/")}
         self._load(about.get(me, {}))
+        self._listed = ports.volumes.listed()
         seen = _Seen(about, ports.volumes.stock(), ports.volumes.schedules(), ports.clock.now())
         roles = {app: (lives, lives.placement.role(me)) for app, lives in self._all().items()}
         mine = {app: lives for app, (lives, role) in roles.items() if role is Role.MASTER}
         kept = {app: lives for app, (lives, role) in roles.items() if role is Role.SLAVE}
-        ports.volumes.pause_schedules({volume for lives in (*mine.values(), *kept.values()) for volume in volumes_of(lives)})
+        ports.volumes.pause_schedules({volume for lives in (*mine.values(), *kept.values()) for volume in lives.volumes})
+        self._arriving = any(not one.complete for lives in kept.values() for name in lives.volumes for one in seen.stock.get(name, ())[-1:])
         states = {app: self._state(app, lives, seen) for app, lives in mine.items()}
         for app, state in states.items():
             self._answer(app, mine[app], state, seen.now)
@@ -89,7 +95,7 @@ class Copies:
         say(ports.store, me, {"copies": {app: self._have(lives, seen) for app, lives in kept.items()}, "rounds": rounds})
         return Due(
             tuple(app for app, state in states.items() if copies.due(state, seen.now)),
-            tuple(app for app, lives in {**mine, **kept}.items() if any(self._purges_due(lives, seen))),
+            tuple(app for app, lives in {**mine, **kept}.items() if self._purges.due(lives, seen.lines)),
         )
 
     def _load(self, said: Mapping[str, Any]) -> None:
@@ -108,7 +114,7 @@ class Copies:
         return {app: lives for app, (_, lives) in self._lives.items()}
 
     def _state(self, app: str, lives: Residence, seen: _Seen) -> State:
-        volumes = tuple(volume for volume in volumes_of(lives) if self._ports.volumes.exists(volume))
+        volumes = tuple(volume for volume in lives.volumes if self._ports.volumes.exists(volume))
         ours = {volume: {one.name for one in seen.stock.get(volume, ())} for volume in volumes}
         newest = {volume: one.name for volume in volumes if (one := copies.newest(seen.stock.get(volume, ())))}
         slave = lives.placement.slave
@@ -123,7 +129,7 @@ class Copies:
             minutes=copies.minutes_of(seen.lines.get(volume, {}) for volume in volumes),
             committed=_seconds(lives.record.get("deploy_date")),
             taken={volume: time for volume, name in newest.items() if (time := copies.taken_at(name)) is not None},
-            verified=copies.verified(volumes, said_copies(seen.about, slave, app), ours),
+            verified=copies.verified(volumes, copies.said_of(seen.about, slave, app), ours),
             last=last,
         )
 
@@ -144,24 +150,32 @@ class Copies:
     def _have(self, lives: Residence, seen: _Seen) -> dict[str, Any]:
         """The slave's word: the last complete snapshot of each volume, and its size as far as it was measured."""
         found = {}
-        for volume in volumes_of(lives):
+        for volume in lives.volumes:
             one = copies.newest(seen.stock.get(volume, ()))
             if one:
                 found[volume] = {"snapshot": one.name, "bytes": self._sizes.get(volume, ("", None))[1]}
         return found
 
-    def measure(self) -> None:
-        """Add up the sizes of copies that came since the last time, as far as there is time; a volume keeps the last size that is known."""
+    def news(self) -> bool:
+        """Whether a look may see more than the last one: a snapshot came or went, or is arriving. Cheap."""
+        return self._arriving or self._ports.volumes.listed() != self._listed
+
+    def measure(self) -> bool:
+        """Add up the sizes of copies that came since the last time, as far as there is time; returns whether there were any.
+
+        A volume keeps the last size that is known.
+        """
         clock, me = self._ports.clock, self._ports.members.me()
         deadline = clock.monotonic() + MEASURING
         kept = [lives for _, lives in self._lives.values() if lives.placement.role(me) is Role.SLAVE]
-        stock = self._ports.volumes.stock() if kept else {}
-        for volume in (volume for lives in kept for volume in volumes_of(lives)):
+        stock, found = self._ports.volumes.stock() if kept else {}, False
+        for volume in (volume for lives in kept for volume in lives.volumes):
             one = copies.newest(stock.get(volume, ()))
             before = self._sizes.get(volume, ("", None))
             if one and one.name != before[0] and clock.monotonic() < deadline:
                 size = self._ports.volumes.size(one.name, limits.SIZE)
-                self._sizes[volume] = (one.name, before[1] if size is None else size)
+                self._sizes[volume], found = (one.name, before[1] if size is None else size), True
+        return found
 
     # --- a round -----------------------------------------------------------------------------------------------------
 
@@ -177,7 +191,7 @@ class Copies:
             if lives is None or lives.placement.role(ports.members.me()) is not Role.MASTER:
                 return True
             try:
-                point = snapshot.take(ports, app, lives.deploy_id, volumes_of(lives))
+                point = snapshot.take(ports, app, lives.deploy_id, lives.volumes)
             except errors.ClusterError as error:
                 self._end(app, Round(tried=tried, seconds=clock.monotonic() - began), f"the volumes cannot be snapshotted: {error}")
                 return True
@@ -211,7 +225,7 @@ class Copies:
         deadline, index = clock.monotonic() + limits.VERIFY, 0
         while slave:
             entry = store.get(names.node_key(slave))
-            if copies.arrived(said_copies({slave: record.loads(entry.value if entry else None)}, slave, app), snapshots):
+            if copies.arrived(copies.said_of({slave: record.loads(entry.value if entry else None)}, slave, app), snapshots):
                 return
             if clock.monotonic() > deadline:
                 raise errors.Permanent(f"{slave} does not say that it has what was sent: is its worker running?")
@@ -227,63 +241,9 @@ class Copies:
         else:
             log.info("%s: copy of %s (%.2f s)", app, made.time, made.seconds)
 
-    # --- purge -------------------------------------------------------------------------------------------------------
-
-    def _purges_due(self, lives: Residence, seen: _Seen) -> list[tuple[str, str]]:
-        """(volume, action) whose timer is over since the last time, or since the start of the worker."""
-        monotonic = self._ports.clock.monotonic()
-        return [
-            (volume, action)
-            for volume in volumes_of(lives)
-            for action, minutes in seen.lines.get(volume, {}).items()
-            if action.startswith(copies.PURGE) and monotonic - self._purged.get((volume, action), float("-inf")) >= minutes * 60
-        ]
-
-    def purge(self, app: str) -> None:
-        """Delete what the schedule's patterns allow; nothing that a send, a slave or an operation may still need."""
-        ports, store = self._ports, self._ports.store
-        with self._attempt(app) as ours:
-            lives = residence(store, app) if ours and not operation_open(ports, app) else None
-            if lives is None:
-                return
-            about = {entry.key.removeprefix("node/"): record.loads(entry.value) for entry in store.tree("node/")}
-            seen = _Seen(about, ports.volumes.stock(), ports.volumes.schedules(), ports.clock.now())
-            said = said_copies(about, lives.placement.slave, app)
-            named = self._remembered(app) | {copies.snapshot_of(said, volume) for volume in volumes_of(lives)}
-            for volume, action in self._purges_due(lives, seen):
-                self._purged[volume, action] = ports.clock.monotonic()
-                held = ports.volumes.stock().get(volume, ())
-                try:
-                    gone = retention.drop(held, action.removeprefix(copies.PURGE), seen.now, retention.needed(held, named))
-                except ValueError as error:
-                    log.error("%s: %s is scheduled for %s: %s", app, action, volume, error)  # noqa: TRY400 the trace tells nothing
-                    continue
-                for name in gone:
-                    ports.volumes.drop(name)
-                log.info("%s: purged %d of %d snapshots of %s", app, len(gone), len(held), volume)
-
-    def _remembered(self, app: str) -> set[str]:
-        """Snapshots that operations named: what can be rolled back to keeps its data."""
-        found: set[str] = set()
-        for entry in self._ports.store.tree(names.op_prefix(app)):
-            if entry.key.endswith("/snapshots"):
-                found |= {str(name) for name in record.loads(entry.value).values()}
-        return found
-
 
 class _SlaveDown(errors.Permanent):
     """It will have its copy as soon as it is back."""
-
-
-def volumes_of(lives: Residence) -> tuple[str, ...]:
-    """The volumes that are copied."""
-    return tuple(str(volume) for volume in lives.record.get("volumes") or ())
-
-
-def said_copies(about: Mapping[str, Mapping[str, Any]], node: str, app: str) -> Any:
-    """What a node says it has of an app."""
-    said = about.get(node, {}).get("copies")
-    return said.get(app) if isinstance(said, Mapping) else None
 
 
 def _seconds(date: Any) -> float:

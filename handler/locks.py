@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import IO
 
 from handler.core import names
 from handler.settings import Settings
+
+_GLANCE = 5.0
 
 Try = Callable[[str], AbstractContextManager[bool]]
 """Like :func:`try_app` of a node: whether the app is ours, for as long as the context lasts."""
@@ -16,25 +20,30 @@ Try = Callable[[str], AbstractContextManager[bool]]
 @contextmanager
 def app_lock(here: Settings, app: str) -> Iterator[None]:
     """Wait until nobody else on this node works on the app."""
-    with _locked(here, app, fcntl.LOCK_EX):
+    with _file(here, app) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
 def try_app(here: Settings, app: str) -> Iterator[bool]:
-    """Do not wait: False when somebody else works on it."""
-    with _locked(here, app, fcntl.LOCK_EX | fcntl.LOCK_NB) as ours:
+    """False when somebody else works on the app for longer than it takes to see that there is nothing to do."""
+    deadline = time.monotonic() + _GLANCE
+    with _file(here, app) as file:
+        while not (ours := _at_once(file)) and time.monotonic() < deadline:
+            time.sleep(0.1)
         yield ours
 
 
-@contextmanager
-def _locked(here: Settings, app: str, how: int) -> Iterator[bool]:
+def _at_once(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _file(here: Settings, app: str) -> IO[str]:
     folder = here.state_dir / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / names.project_name(app)).open("w") as file:
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+    return (folder / names.project_name(app)).open("w")

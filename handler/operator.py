@@ -100,15 +100,22 @@ def _app(asked: Asked, entry: Entry, about: Mapping[str, Any], reports: Mapping[
 
 def _copies(asked: Asked, slave: Mapping[str, Any], app: str, known: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the slave says it has; a row for each volume. Ages are by this node's clock."""
-    found = slave.get("copies")
-    said = found.get(app) if isinstance(found, dict) else None
+    said = copies.said_of({"": slave}, "", app)
     rows = []
     for volume in known.get("volumes") or ():
         time = copies.taken_at(copies.snapshot_of(said, volume))
         size = said[volume].get("bytes") if said and time is not None else None
         age = None if time is None else max(0.0, asked.clock.now() - time)
-        rows.append({"volume": volume, "time": "" if time is None else copies.shown(time), "minutes": age and age / 60, "bytes": size})
+        rows.append(
+            {"volume": volume, "time": "" if time is None else copies.shown(time), "minutes": age and age / 60, "size": _size(size)}
+        )
     return rows
+
+
+def _size(count: Any) -> str:
+    if not isinstance(count, int):
+        return "size unknown"
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def _quarantine(entry: Entry) -> Iterator[dict[str, Any]]:

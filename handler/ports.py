@@ -204,6 +204,9 @@ class Volumes(Protocol):
     def pause_schedules(self, volumes: Collection[str]) -> None:
         """Keep Buttervolume's own scheduler from what :mod:`handler.copies` does for these volumes; those of people are left alone."""
 
+    def listed(self) -> frozenset[str]:
+        """Names of all snapshots and markers on this node, for whoever waits for a new one; cheap."""
+
     def stock(self) -> Mapping[str, Sequence[Held]]:
         """All snapshots on this node by volume, in the order in which they came to be here, whatever clock their names are from."""
 

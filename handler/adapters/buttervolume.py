@@ -181,8 +181,11 @@ class Buttervolume:
     def _schedule(self, volume: str, action: str, timer: str) -> None:
         self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": timer})
 
+    def listed(self) -> frozenset[str]:
+        return frozenset(path.name for path in self._snapshots.iterdir()) if self._snapshots.is_dir() else frozenset()
+
     def stock(self) -> Mapping[str, Sequence[Held]]:
-        names = {path.name for path in self._snapshots.iterdir()} if self._snapshots.is_dir() else set()
+        names = self.listed()
         hosts: dict[str, list[str]] = {}
         for name in names:
             snapshot, _, host = name.rpartition("@")

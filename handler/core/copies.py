@@ -77,7 +77,8 @@ def due(state: State, now: float) -> bool:
         return since >= period and not _fresh(state.volumes, state.taken, now, period)
     if state.last.failures and not state.last.down:
         return since >= min(limits.RETRY * 2.0 ** min(state.last.failures - 1, 16), period)
-    return since >= limits.RETRY and (state.last.down or not _fresh(state.volumes, times, now, period))
+    settled = not 0 <= now - state.committed < limits.RETRY  # a deploy makes a copy itself, of which the slave has to tell first
+    return settled and since >= limits.RETRY and (state.last.down or not _fresh(state.volumes, times, now, period))
 
 
 def _fresh(volumes: Iterable[str], times: Mapping[str, float], now: float, period: float) -> bool:
@@ -98,7 +99,7 @@ def _missed(state: State, now: float) -> str:
         return "" if young else "no copies are scheduled any more (see `buttervolume scheduled`): deploy it again"
     allowed = 2 * state.minutes * 60 + limits.COPY_GRACE
     missing = sorted(volume for volume in state.volumes if volume not in state.verified)
-    if state.slave and missing and not young:
+    if state.slave and missing and not (young and state.alive):
         return f"{state.slave} has no verified copy of {', '.join(missing)}"
     old = min((state.verified[volume] for volume in state.volumes if volume in state.verified), default=now)
     if state.slave and now - old > allowed:
@@ -117,6 +118,12 @@ def verified(volumes: Iterable[str], said: Any, ours: Mapping[str, Collection[st
         if time is not None and name in ours.get(volume, ()):
             found[volume] = time
     return found
+
+
+def said_of(about: Mapping[str, Mapping[str, Any]], node: str, app: str) -> Any:
+    """What a node says it has of an app; ``about`` is what each node says."""
+    said = about.get(node, {}).get("copies")
+    return said.get(app) if isinstance(said, Mapping) else None
 
 
 def snapshot_of(said: Any, volume: str) -> str:

@@ -34,7 +34,7 @@ def needed(held: Sequence[Held], named: Iterable[str]) -> frozenset[str]:
     """Snapshots that stay, whatever their age; ``held`` is in the order in which they came to be on this node.
 
     The last ones; what other nodes have too, as the next send to them is the difference to it; and what is ``named``: the last verified
-    copy, and what an operation can go back to.
+    copy, what an operation can go back to, and what only a replaced master had.
     """
     last = [one.name for one in held if one.complete][-_LAST:]
     received = [one.name for one in held if one.complete and one.received][-_LAST:]

@@ -120,7 +120,7 @@ def test_a_round_is_one_point_of_the_whole_app_with_its_own_dump(lab: Lab, app: 
     assert all("(paused)" in line for line in ours)
     eventually("sizes", lambda: not all(value["bytes"] for value in said(lab, app).values()), 90)
     status = shown(lab, app)
-    assert len(re.findall(r"copy of \S+: \S+ \S+ UTC, \d+ min old, \d+\.\d MB", status)) == 2, status
+    assert len(re.findall(r"copy of \S+: \S+ \S+ UTC, \d+ min old, \d+\.\d [kM]B", status)) == 2, status
     assert "PROBLEM" not in status
     assert check(lab, app)["Status"] == "passing"
 
@@ -170,7 +170,8 @@ def test_a_dead_worker_leaves_no_app_paused(lab: Lab, app: App) -> None:
 
 def test_missed_copies_are_critical_and_heal_by_themselves(lab: Lab, app: App, cut: None) -> None:
     other = two_volumes(lab, "lonely", "sleep 20", 1)
-    assert other.deploy("node1", "node2")["outcome"] == "committed"
+    other.send(master="node1", slave="node2", source="node1")
+    assert other.outcome()["outcome"] == "committed"
     for _ in range(3):
         answer = worker(lab, "copy", app.app)
         assert answer.returncode == 1

@@ -237,6 +237,9 @@ class Volumes(Disk):
         self.look("schedules")
         return {volume: dict(actions) for volume, actions in self.node.schedules.items()}
 
+    def listed(self) -> frozenset[str]:
+        return frozenset(self.node.snapshots)
+
     def stock(self) -> Mapping[str, Sequence[Held]]:
         self.look("stock")
         found: dict[str, list[Held]] = {}

@@ -1,0 +1,77 @@
+"""Purges of this node's snapshots, as often as Buttervolume's schedule says and by its pattern; what is still needed stays.
+
+Called by :mod:`handler.copies`. When a purge was made is only in memory: after a start all are made once more, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from handler.core import copies, names, record, retention
+from handler.locks import Try
+from handler.node import operation_open
+from handler.ports import Ports
+from handler.residence import Residence, residence
+
+log = logging.getLogger(__name__)
+
+Lines = Mapping[str, Mapping[str, int]]
+
+
+class Purges:
+    """One node's. ``attempt`` tries for an app's lock."""
+
+    def __init__(self, ports: Ports, attempt: Try) -> None:
+        self._ports, self._attempt = ports, attempt
+        self._made: dict[tuple[str, str], float] = {}
+
+    def due(self, lives: Residence, lines: Lines) -> list[tuple[str, str]]:
+        """(volume, action) of an app whose timer is over."""
+        now = self._ports.clock.monotonic()
+        return [
+            (volume, action)
+            for volume in lives.volumes
+            for action, minutes in lines.get(volume, {}).items()
+            if action.startswith(copies.PURGE) and now - self._made.get((volume, action), float("-inf")) >= minutes * 60
+        ]
+
+    def purge(self, app: str) -> None:
+        """Delete what the patterns that are due allow; nothing that a send, a slave or an operation may still need."""
+        with self._attempt(app) as ours:
+            lives = residence(self._ports.store, app) if ours and not operation_open(self._ports, app) else None
+            if lives is None:
+                return
+            needed = self._remembered(app) | self._verified(app, lives)
+            for volume, action in self.due(lives, self._ports.volumes.schedules()):
+                self._made[volume, action] = self._ports.clock.monotonic()
+                try:
+                    self._purge(app, volume, action.removeprefix(copies.PURGE), needed)
+                except ValueError as error:
+                    log.error("%s: %s is scheduled for %s: %s", app, action, volume, error)  # noqa: TRY400 the trace tells nothing
+
+    def _purge(self, app: str, volume: str, pattern: str, named: set[str]) -> None:
+        held = self._ports.volumes.stock().get(volume, ())
+        gone = retention.drop(held, pattern, self._ports.clock.now(), retention.needed(held, named))
+        for name in gone:
+            self._ports.volumes.drop(name)
+        log.info("%s: purged %d of %d snapshots of %s", app, len(gone), len(held), volume)
+
+    def _verified(self, app: str, lives: Residence) -> set[str]:
+        """The last verified copies, as the slave said."""
+        slave = lives.placement.slave
+        entry = self._ports.store.get(names.node_key(slave)) if slave else None
+        said = copies.said_of({slave: record.loads(entry.value if entry else None)}, slave, app)
+        return {copies.snapshot_of(said, volume) for volume in lives.volumes}
+
+    def _remembered(self, app: str) -> set[str]:
+        """Snapshots that operations named: what can be rolled back to keeps its data, and what only a replaced master had stays."""
+        found: set[str] = set()
+        for entry in self._ports.store.tree(names.history_key(app, "")):
+            kept = record.loads(entry.value).get("kept")
+            for snapshots in kept.values() if isinstance(kept, dict) else ():
+                found |= {str(name) for name in snapshots.values()} if isinstance(snapshots, dict) else set()
+        for entry in self._ports.store.tree(names.op_prefix(app)):
+            if entry.key.endswith("/snapshots"):
+                found |= {str(name) for name in record.loads(entry.value).values()}
+        return found

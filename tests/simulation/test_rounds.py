@@ -1,0 +1,147 @@
+"""Rounds of copies of the shipped handler on two nodes in memory, with crashes at every call and a slave that goes and comes."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from memory import ports
+from run import APPS
+from world import Container, Node, World
+
+from handler import errors
+from handler.copies import Copies
+from handler.core import copies, names
+from handler.node import resume_app
+
+APP, PROJECT, VOLUME = APPS[0].name, APPS[0].project, APPS[0].volume
+DEPLOY = "20260101000000-aaaa"
+DAY = 86400.0
+
+
+class Two:
+    """An app on n1 whose slave is n2."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.world = world = World(seed, ("n1", "n2"))
+        self.n1, self.n2 = world.nodes.values()
+        record = {
+            "master": "n1",
+            "slave": "n2",
+            "deploy_id": DEPLOY,
+            "volumes": [VOLUME],
+            "event": "e",
+            "deploy_date": "2023-11-14T22:30:00Z",
+        }
+        world.write(names.record_key(APP), json.dumps(record))
+        self.n1.containers[PROJECT] = Container(DEPLOY, "running", world.now)
+        self.n1.volumes[VOLUME] = ["w0"]
+        self.n1.deploys[APP, DEPLOY] = {"docker-compose.yml": ""}
+        self.n1.tokens[APP] = DEPLOY
+        self.n1.schedules[VOLUME] = {f"replicate:{self.n2.address}": 60, "purge:1h:1d:1w:4w:1y": 1440}
+        self.n2.schedules[VOLUME] = {"purge:1h:1d:1w:4w:1y": 1440}
+        self.ports = {name: ports(world, node) for name, node in world.nodes.items()}
+        world.boot = self._boot
+        for node in world.nodes.values():
+            self._boot(node)
+
+    def _boot(self, node: Node) -> None:
+        self.world.start(f"worker {node.name}", node, lambda: self._work(node))
+
+    def _work(self, node: Node) -> None:
+        mine = self.ports[node.name]
+        made = Copies(mine, free)
+        while True:
+            try:
+                resume_app(mine, APP)
+                due = made.look()
+                for app in due.rounds:
+                    made.round(app)
+                for app in due.purges:
+                    made.purge(app)
+                made.measure()
+            except errors.ClusterError:
+                pass
+            mine.clock.sleep(30.0)
+
+    def go(self, seconds: float) -> None:
+        self.world.pause(seconds)
+
+    def age(self) -> float:
+        """Of the copy that n2 says it has; endless without one."""
+        said = json.loads(self.world.kv["node/n2"].value)["copies"][APP] if "node/n2" in self.world.kv else {}
+        time = copies.taken_at(copies.snapshot_of(said, VOLUME))
+        return self.ports["n1"].clock.now() - time if time is not None else float("inf")
+
+    def reports(self) -> list[str]:
+        return [what.removeprefix("report ") for _, _, what in self.world.trace if what.startswith("report ")]
+
+
+@contextmanager
+def free(_app: str) -> Iterator[bool]:
+    yield True
+
+
+def test_a_copy_is_made_at_once_and_then_each_hour() -> None:
+    two = Two()
+    two.go(300)
+    assert two.age() < 400
+    count = len(two.n1.snapshots)
+    two.go(3000)
+    assert len(two.n1.snapshots) == count
+    two.n1.volumes[VOLUME].append("w1")
+    two.go(600)
+    assert two.age() < 700
+    assert next(reversed(two.n2.snapshots.values())).data == ("w0", "w1")
+    assert set(two.reports()) == {f"{APP}:copy: fine"}
+    assert json.loads(two.world.kv["node/n2"].value)["copies"][APP][VOLUME]["bytes"] == 2
+
+
+@pytest.mark.parametrize("step", range(60))
+def test_a_crash_at_any_call_leaves_nothing_frozen_and_the_copy_is_made(step: int) -> None:
+    two = Two(step)
+    counted = iter(range(10**9))
+
+    def crash(node: Node | None, _what: str) -> None:
+        if node is two.n1 and next(counted) == step:
+            two.world.crash(node, 2.0)
+
+    two.world.on_step = crash
+    two.go(60)
+    assert two.n1.containers[PROJECT].state == "running"
+    two.go(400)
+    assert two.age() < 600
+
+
+def test_a_slave_that_was_down_has_its_copy_soon_after_it_is_back() -> None:
+    two = Two()
+    two.world.power_loss(two.n2, 5 * 3600.0)
+    two.go(5 * 3600.0)
+    assert any("n2 has no verified copy" in line for line in two.reports())
+    assert len(two.n1.snapshots) < 8  # no more often than the schedule says
+    two.go(240)
+    assert two.age() < 240
+    assert two.reports()[-1] == f"{APP}:copy: fine"
+
+
+def test_failures_are_told_and_tried_less_and_less_often() -> None:
+    two = Two()
+    two.world.failing = lambda what: what == "send"
+    two.go(4 * 3600.0)
+    tries = sum("sending" in what for _, _, what in two.world.trace)
+    assert 6 <= tries <= 10
+    assert any("n2 has no verified copy" in line and "send failed" in line for line in two.reports())
+    two.world.failing = lambda _what: False
+    two.go(3700)
+    assert two.age() < 3700
+    assert two.reports()[-1] == f"{APP}:copy: fine"
+
+
+def test_days_of_rounds_stay_few_and_what_is_needed_stays() -> None:
+    two = Two()
+    two.go(3 * DAY)
+    for node in (two.n1, two.n2):
+        assert 24 + 2 <= len(node.snapshots) <= 2 * 24 + 5
+    said = copies.snapshot_of(json.loads(two.world.kv["node/n2"].value)["copies"][APP], VOLUME)
+    assert said in two.n1.snapshots
+    assert two.age() < 3700
