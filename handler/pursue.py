@@ -89,7 +89,8 @@ def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
 
 def _acquire(ports: Ports, event: Event) -> Lease | None:
     """The lease, as soon as the operation before has ended; None when the event was superseded or aborted meanwhile, or when the
-    operation before waits for us."""
+    operation before waits for us.
+    """
     key, index = names.lock_key(event.app), 0
     value = record.dumps({"node": ports.members.me(), "event": event.id, "step": "begin"})
     while (current := _open_intent(ports, event.app)) is not None and current.id == event.id:
