@@ -10,7 +10,7 @@ from handler import errors
 from handler.core import names, points, rollback
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
-from handler.residence import Residence, residence
+from handler.residence import Residence, ended, residence
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _rollback(seen: Seen, op: Operation) -> Operation:
 
 def _to_deploy(seen: Seen, op: Operation) -> Operation:
     try:
-        back = rollback.to_deploy(_remembered(seen), seen.lives.deploy_id, op.event.to)
+        back = rollback.to_deploy(ended(seen.ports.store, op.app), seen.lives.deploy_id, op.event.to)
     except rollback.UnknownDeployError as error:
         raise errors.BadInput(f"{op.app}: {error}") from error
     missing = [name for name in back.snapshots.values() if not seen.ports.volumes.complete(name)]
@@ -88,19 +88,6 @@ def _to_deploy(seen: Seen, op: Operation) -> Operation:
         )
     volumes = tuple(sorted({*op.volumes, *back.snapshots}))
     return replace(op, commit=back.commit, volumes=volumes, restore=tuple(sorted(back.snapshots.items())))
-
-
-def _remembered(seen: Seen) -> list[rollback.Ended]:
-    """The committed operations that Consul still knows, oldest first."""
-    prefix = names.op_prefix(seen.event.app)
-    parts: dict[str, dict[str, str]] = {}
-    order: dict[str, int] = {}
-    for entry in seen.ports.store.tree(prefix):
-        event, _, part = entry.key.removeprefix(prefix).partition("/")
-        parts.setdefault(event, {})[part] = entry.value
-        if part == "outcome":
-            order[event] = entry.index
-    return [rollback.Ended.read(parts[event]) for event in sorted(order, key=lambda event: order[event])]
 
 
 def _complete(seen: Seen, volume: str) -> list[str]:

@@ -2,6 +2,7 @@
 
     cluster status             nodes, apps with their places and copies, what is held, refused or in quarantine
     cluster history APP        the last operations of an app, with steps and durations
+    cluster points APP         on its master: the deploys and times that a rollback can go to
     cluster copy APP           on its master: a round of copies now; returns when the slave has verified it
 
 Exit codes: 0 all is well, 1 something needs a person (status), there is no such app (history) or the copy failed, 2 wrong usage.
@@ -19,12 +20,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from handler import errors, settings, spool
+from handler.adapters.buttervolume import Buttervolume
 from handler.adapters.clock import SystemClock
 from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
+from handler.adapters.docker import Docker
 from handler.copier import WORD
-from handler.core import checks, copies, limits, names, record
+from handler.core import checks, copies, limits, names, record, rollback
+from handler.core import points as core_points
 from handler.core.copies import Round
-from handler.ports import Clock, Entry, Members, Services, Store
+from handler.ports import Clock, Entry, Members, Services, Store, Volumes
+from handler.residence import Residence, ended, residence
 
 TEMPLATES = (Path("/etc/cluster/jinja"), Path(__file__).resolve().parents[1] / "templates" / "jinja")
 
@@ -41,6 +46,7 @@ class Asked:
     members: Members
     services: Services
     clock: Clock
+    volumes: Volumes
     wake: Path
 
 
@@ -53,7 +59,9 @@ def main() -> int:
         print(__doc__, file=sys.stderr)  # noqa: T201
         return 2
     try:
-        asked = Asked(ConsulStore(agent), ConsulMembers(agent, here.node), ConsulServices(agent), SystemClock(), here.wake)
+        docker, members = Docker(here.docker), ConsulMembers(agent, here.node)
+        volumes = Buttervolume(docker, here.driver, here.volumes_dir, here.state_dir / "locks", lambda: docker.plugin_socket(here.driver))
+        asked = Asked(ConsulStore(agent), members, ConsulServices(agent), SystemClock(), volumes, here.wake)
         return _COMMANDS[name](asked, arguments)
     except errors.ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)  # noqa: T201
@@ -137,6 +145,28 @@ def history(asked: Asked, arguments: Sequence[str]) -> int:
     return 0
 
 
+def points(asked: Asked, arguments: Sequence[str]) -> int:
+    """To where a rollback can go; the data has to be on this node."""
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)  # noqa: T201
+        return 2
+    app, me = arguments[0], asked.members.me()
+    lives = residence(asked.store, app) or Residence()
+    if lives.placement.master != me:
+        raise errors.BadInput(f"{app} lives on {lives.placement.master or 'no node'}: ask there")
+    complete = {
+        volume: [one.name for one in held if one.complete] for volume, held in asked.volumes.stock().items() if volume in lives.volumes
+    }
+    here = {name for held in complete.values() for name in held}
+    deploys = [
+        {"id": deploy_id, "commit": back.commit, "here": set(back.snapshots.values()) <= here}
+        for deploy_id, back in rollback.possible(ended(asked.store, app)).items()
+        if deploy_id != lives.deploy_id
+    ]
+    _show("points.txt", app=app, node=me, now=lives.deploy_id, deploys=deploys[::-1], times=core_points.shared(complete))
+    return 0
+
+
 def copy(asked: Asked, arguments: Sequence[str]) -> int:
     """Ask this node's worker for a round, and wait for its end."""
     if len(arguments) != 1:
@@ -177,4 +207,4 @@ def _show(template: str, **values: Any) -> None:
     print(environment.get_template(template).render(**values))  # noqa: T201
 
 
-_COMMANDS: dict[str, Callable[[Asked, Sequence[str]], int]] = {"status": status, "history": history, "copy": copy}
+_COMMANDS: dict[str, Callable[[Asked, Sequence[str]], int]] = {"status": status, "history": history, "points": points, "copy": copy}

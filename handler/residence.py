@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from handler.core import names, record
+from handler.core import names, record, rollback
 from handler.core.model import Operation, Placement
 from handler.ports import Store
 
@@ -58,6 +58,19 @@ def begun(store: Store, app: str) -> list[Operation]:
         except (KeyError, TypeError, ValueError):
             log.error("%s is broken and ignored", entry.key)  # noqa: TRY400 a person edited it; the trace tells nothing
     return found
+
+
+def ended(store: Store, app: str) -> list[rollback.Ended]:
+    """The operations that have their outcome, as far as Consul still knows them, oldest first."""
+    prefix = names.op_prefix(app)
+    parts: dict[str, dict[str, str]] = {}
+    order: dict[str, int] = {}
+    for entry in store.tree(prefix):
+        event, _, part = entry.key.removeprefix(prefix).partition("/")
+        parts.setdefault(event, {})[part] = entry.value
+        if part == "outcome":
+            order[event] = entry.index
+    return [rollback.Ended.read(parts[event]) for event in sorted(order, key=lambda event: order[event])]
 
 
 def residence(store: Store, app: str) -> Residence | None:

@@ -23,6 +23,12 @@ def time_of(snapshot: str) -> str:
     return snapshot.partition("@")[2]
 
 
+def shared(copies: Mapping[str, Sequence[str]]) -> list[str]:
+    """The points that all volumes share, newest first."""
+    times = [{time_of(name) for name in names} for names in copies.values()]
+    return sorted(set.intersection(*times), reverse=True) if times else []
+
+
 def newest(copies: Mapping[str, Sequence[str]], until: str = "") -> dict[str, str]:
     """The snapshot of each volume to use: those of the newest point that all volumes share, not after ``until``.
 
@@ -30,10 +36,8 @@ def newest(copies: Mapping[str, Sequence[str]], until: str = "") -> dict[str, st
     volumes share no point, each volume's newest. A volume without any is left out.
     """
     times = {volume: {time_of(name): name for name in names if _not_after(time_of(name), until)} for volume, names in copies.items()}
-    shared = set.intersection(*(set(known) for known in times.values())) if times else set()
-    if shared:
-        point = max(shared)
-        return {volume: known[point] for volume, known in times.items()}
+    if points := shared({volume: list(known.values()) for volume, known in times.items()}):
+        return {volume: known[points[0]] for volume, known in times.items()}
     return {volume: known[max(known)] for volume, known in times.items() if known}
 
 

@@ -48,14 +48,19 @@ class Back:
     snapshots: Mapping[str, str]
 
 
-def to_deploy(ended: Sequence[Ended], current: str, deploy_id: str) -> Back:
-    """The way back to ``deploy_id``; ``ended`` are the remembered operations, oldest first. Raises :class:`UnknownDeployError`."""
+def possible(ended: Sequence[Ended]) -> dict[str, Back]:
+    """The deploys that were in service and were replaced, oldest first; ``ended`` are the remembered operations, oldest first."""
     committed = [op for op in ended if op.committed and op.deploy_id]
-    known = {op.deploy_id: op for op in committed}
+    commits = {op.deploy_id: op.commit for op in committed if op.commit}
     ends = {op.replaced: op for op in committed if op.replaced != op.deploy_id}
-    possible = [one for one in known if one in ends and known[one].commit]
+    return {deploy_id: Back(commit, ends[deploy_id].snapshots) for deploy_id, commit in commits.items() if deploy_id in ends}
+
+
+def to_deploy(ended: Sequence[Ended], current: str, deploy_id: str) -> Back:
+    """The way back to ``deploy_id``. Raises :class:`UnknownDeployError`."""
+    known = possible(ended)
     if deploy_id == current:
         raise UnknownDeployError(f"deploy {deploy_id} is in service; to go back to earlier data of it, give a time")
-    if deploy_id not in possible:
-        raise UnknownDeployError(f"there is no deploy {deploy_id} to go back to; there are: {', '.join(possible) or 'none'}")
-    return Back(known[deploy_id].commit, ends[deploy_id].snapshots)
+    if deploy_id not in known:
+        raise UnknownDeployError(f"there is no deploy {deploy_id} to go back to; there are: {', '.join(known) or 'none'}")
+    return known[deploy_id]

@@ -34,7 +34,15 @@ def back(app: App, to: str) -> dict:
     return app.outcome()
 
 
+def points(lab: Lab, app: App) -> str:
+    command = ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "worker", "cluster", "points", app.app]
+    return lab.node("node1").inside(command).stdout
+
+
 def test_to_a_deploy_and_back_and_to_data_alone(lab: Lab, app: App) -> None:
+    shown = points(lab, app)
+    assert app.first in shown
+    assert app.second in shown.splitlines()[0]
     assert back(app, app.first)["outcome"] == "committed"
     assert (version(app), app.read("node2")) == ("1", ["first"])
     assert app.record()["previous_deploy_id"] == app.second
@@ -55,6 +63,7 @@ def test_to_a_deploy_and_back_and_to_data_alone(lab: Lab, app: App) -> None:
     assert app.read("node1") == ["first", "second"]
     assert app.record()["deploy_id"] == deploy
     assert point in app.history()["data"]
+    assert f"\n  {point}\n" in points(lab, app)
     for node, role, peer in (("node1", "master", "node2"), ("node2", "slave", "")):
         address = lab.node(peer).address if peer else ""
         eventually("roles", lambda node=node, role=role, address=address: state.complaint(lab.node(node), app, role, address))
