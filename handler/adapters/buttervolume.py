@@ -8,6 +8,7 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 * the parent of an incremental send is found by a marker ``SNAPSHOT@HOST``, which only the sender makes: :meth:`Buttervolume.adopt`
   makes one for what was received, so that the way back is incremental too;
 * sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent;
+* when the parent of an incremental send is gone on the other side, its second attempt, which is meant to be in full, names the same parent;
 * it reads and rewrites its file of schedules without a lock, so that of two changes at the same time one is lost: here they are made
   one after the other, and read back.
 """
@@ -39,6 +40,7 @@ _QUICK = 30.0
 _SEND = 6 * 3600.0
 _BTRFS = 120.0
 _SCHEDULE_TRIES = 5
+_NO_PARENT = "cannot find parent"
 
 
 class Buttervolume:
@@ -67,11 +69,25 @@ class Buttervolume:
         guard()
         if self._marker(snapshot, host).exists():
             return
+        body = {"Name": snapshot, "Host": host}
         try:
-            self._ask("POST", "/VolumeDriver.Snapshot.Send", {"Name": snapshot, "Host": host}, _SEND)
+            try:
+                self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
+            except Permanent as error:
+                if _NO_PARENT not in str(error):
+                    raise
+                guard()
+                self._forget_sent(snapshot.partition("@")[0], host)
+                self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
         except Permanent as error:
             raise CommandFailed(f"snapshot {snapshot} cannot be sent to {host}", str(error)) from error
         guard()
+
+    def _forget_sent(self, volume: str, host: str) -> None:
+        """The host has no copy any more that a marker speaks of, so that the next send is in full."""
+        for path in self._snapshots.iterdir():
+            if path.name.startswith(volume + "@") and path.name.endswith("@" + host):
+                self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": path.name})
 
     def copies(self, volume: str) -> tuple[str, ...]:
         if not self._snapshots.is_dir():
