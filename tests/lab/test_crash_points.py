@@ -116,6 +116,7 @@ class Track:
                 self.do(job)
         except Exception:  # noqa: BLE001 the report is made by the test's own thread
             self.failures.append(f"{self.app.app} in {self.doing}:\n{traceback.format_exc()}\n{self.journal()}")
+            log.error("failed: %s", self.failures[-1])  # noqa: TRY400 the trace is in it
         finally:
             self.waves.leave()
 
