@@ -10,6 +10,7 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 * its ``snapshot`` takes a quarter of a second for each volume and gives each a time of its own, so snapshots are made by btrfs itself;
 * its scheduler works volume by volume, tells nobody what failed, and its purge deletes markers and parents: the lines of our volumes are
   paused, and :mod:`handler.copies` does what they say;
+* when the parent of an incremental send is gone on the other side, its second attempt, which is meant to be in full, names the same parent;
 * it reads and rewrites its file of schedules without a lock, so that of two changes at the same time one is lost: here they are made
   one after the other, and read back;
 * sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent.
@@ -51,6 +52,7 @@ _SCHEDULE_TRIES = 5
 _LOOK_AGAIN = 0.2
 _LISTED = re.compile(r"^ID \d+ gen \d+ cgen (?P<born>\d+) top level \d+ received_uuid (?P<received>\S+)\s+path (?P<path>.+)$")
 """A line of ``btrfs subvolume list -c -R``."""
+_NO_PARENT = "cannot find parent"
 
 
 class Buttervolume:
@@ -90,15 +92,32 @@ class Buttervolume:
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         guard()
-        marker = self._marker(snapshot, host)
-        with self._alone(f"{snapshot.partition('@')[0]}@{host}", guard):
-            if marker.exists():
+        volume = snapshot.partition("@")[0]
+        with self._alone(f"{volume}@{host}", guard):
+            if self._marker(snapshot, host).exists():
                 return
             try:
-                self._ask("POST", "/VolumeDriver.Snapshot.Send", {"Name": snapshot, "Host": host}, _SEND)
+                self._send(snapshot, volume, host, guard)
             except Permanent as error:
                 raise CommandFailed(f"snapshot {snapshot} cannot be sent to {host}", str(error)) from error
         guard()
+
+    def _send(self, snapshot: str, volume: str, host: str, guard: Guard) -> None:
+        body = {"Name": snapshot, "Host": host}
+        try:
+            self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
+        except Permanent as error:
+            if _NO_PARENT not in str(error):
+                raise
+            guard()
+            self._forget_sent(volume, host)
+            self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
+
+    def _forget_sent(self, volume: str, host: str) -> None:
+        """The host has no copy any more that a marker speaks of, so that the next send is in full."""
+        for path in self._snapshots.iterdir():
+            if path.name.startswith(volume + "@") and path.name.endswith("@" + host):
+                self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": path.name})
 
     @contextmanager
     def _alone(self, what: str, guard: Guard) -> Iterator[None]:

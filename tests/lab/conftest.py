@@ -53,7 +53,8 @@ class App:
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(HELLO, self.folder)
         compose = self.folder / "docker-compose.yml"
-        compose.write_text(compose.read_text().replace("hello.example.com", self.domain))
+        # apps of former tests still run: a health check each two seconds, of dozens of them, would be what the machine does most
+        compose.write_text(compose.read_text().replace("hello.example.com", self.domain).replace(" interval: 2s", " interval: 20s"))
         for file, text in changes.items():
             path = self.folder / file.replace("__", ".")
             path.write_text(text)
@@ -134,7 +135,7 @@ class Lab:
         self.number = 0
 
     def node(self, name: str) -> Node:
-        return cluster.by_name(name)
+        return Node(int(name.removeprefix("node")))  # not looked up: tests ask for nodes many times a second
 
     @property
     def nodes(self) -> list[Node]:

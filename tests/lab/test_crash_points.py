@@ -29,7 +29,7 @@ pytestmark = pytest.mark.lab
 
 log = logging.getLogger(__name__)
 
-TRACKS = 16
+TRACKS = 12
 REACHED, ENDED, SETTLED = 120.0, 120.0, 90.0
 """Deadlines in seconds: for a point to be reached, an operation to be complete, a node to be as its role says."""
 
@@ -116,6 +116,7 @@ class Track:
                 self.do(job)
         except Exception:  # noqa: BLE001 the report is made by the test's own thread
             self.failures.append(f"{self.app.app} in {self.doing}:\n{traceback.format_exc()}\n{self.journal()}")
+            log.error("failed: %s", self.failures[-1])  # noqa: TRY400 the trace is in it
         finally:
             self.waves.leave()
 
@@ -140,10 +141,13 @@ class Track:
                 if following:
                     crash.arm(self.victim, self.app.app, following.entry(self.app.volume))
                 self.waves.stand()
-                log.info("%.0f s: kill %d of %d: %s", time.monotonic() - self.began, self.work.next_number(), self.work.points, self.doing)
+                number, took = self.work.next_number(), time.monotonic() - self.began
+                log.info("%.0f s: kill %d of %d: %s: %s", took, number, self.work.points, self.app.name, self.doing)
             self.ended(job.setup, job.outcome)
         committed = job.outcome == "committed"
         self.check(job.setup.after if committed else job.setup.before, f"after {self.doing}", keeps_copy=None if not committed else False)
+        if committed and not job.setup.after.master:
+            self.new_app()  # what is kept of a destroyed one would be taken for something left behind
 
     @property
     def victim(self) -> object:
@@ -214,7 +218,7 @@ class Track:
         while complaint := self.complaint(place, keeps_copy if place.master else None):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{when}: {complaint}")
-            time.sleep(0.3)
+            time.sleep(0.7)
 
     def complaint(self, place: Placement, keeps_copy: bool | None) -> str:
         record = self.app.record()

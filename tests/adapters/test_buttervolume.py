@@ -1,4 +1,4 @@
-"""Buttervolume rewrites its file of schedules without a lock; apps that are deployed at the same time must not lose theirs."""
+"""Traps of Buttervolume: schedules that are lost when two are written at once; copies that the other side has forgotten."""
 
 import time
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handler.adapters.buttervolume import Buttervolume
-from handler.errors import Temporary
+from handler.errors import CommandFailed, Permanent, Temporary
 
 WANTED = {"replicate:10.0.0.2": 60, "purge:1h:1d:1w:4w:1y": 1440}
 
@@ -70,3 +70,42 @@ def test_a_person_s_volume_is_left_alone_and_ours_are_paused_again() -> None:
 def test_one_that_never_stays_is_an_error() -> None:
     with pytest.raises(Temporary, match="change faster"):
         Unlocked(forgets=1000).schedule("volume", WANTED)
+
+
+class Sender(Buttervolume):
+    """Sends as the plugin does: with the parent that a marker names, twice. ``there`` is what the other side has."""
+
+    def __init__(self, root: Path, error: str = "ERROR: snapshot: cannot find parent subvolume d76bedd0") -> None:
+        super().__init__(None, "btrfs", root, root / "locks", str)  # type: ignore[arg-type]
+        self.root, self.error, self.there = root / "snapshots", error, set[str]()
+        self.root.mkdir()
+
+    def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None, seconds: float = 0) -> dict[str, Any]:
+        assert body is not None
+        if path.endswith("Remove"):
+            (self.root / body["Name"]).rmdir()
+            return {}
+        parents = sorted(p.name for p in self.root.iterdir() if p.name.endswith("@" + body["Host"]) and p.name.startswith("data@"))
+        if parents and parents[-1].rpartition("@")[0] not in self.there:
+            raise Permanent(self.error)
+        self.there.add(body["Name"])
+        (self.root / f"{body['Name']}@{body['Host']}").mkdir()
+        return {}
+
+
+def test_copies_that_the_other_side_has_forgotten_are_no_reason_not_to_send(tmp_path: Path) -> None:
+    plugin = Sender(tmp_path)
+    for name in ("data@2026-01-01T00:00:00@10.0.0.2", "data@2026-01-01T00:00:00@10.0.0.3", "database@2026-01-01T00:00:00@10.0.0.2"):
+        (plugin.root / name).mkdir()
+    plugin.send("data@2026-01-02T00:00:00", "10.0.0.2", lambda: None)
+    assert plugin.there == {"data@2026-01-02T00:00:00"}
+    kept = {path.name for path in plugin.root.iterdir()}
+    assert kept == {"data@2026-01-01T00:00:00@10.0.0.3", "database@2026-01-01T00:00:00@10.0.0.2", "data@2026-01-02T00:00:00@10.0.0.2"}
+
+
+def test_a_send_that_fails_for_another_reason_keeps_the_parents(tmp_path: Path) -> None:
+    plugin = Sender(tmp_path, "ssh: connect to host 10.0.0.2 port 1122: Connection refused")
+    (plugin.root / "data@2026-01-01T00:00:00@10.0.0.2").mkdir()
+    with pytest.raises(CommandFailed, match="cannot be sent"):
+        plugin.send("data@2026-01-02T00:00:00", "10.0.0.2", lambda: None)
+    assert [path.name for path in plugin.root.iterdir()] == ["data@2026-01-01T00:00:00@10.0.0.2"]
