@@ -27,6 +27,12 @@ def add_kept(store: Store, app: str, event: str, node: str, kept: Mapping[str, s
         _change(store, app, event, lambda known: history.with_kept(known, app, event, node, kept))
 
 
+def kept(store: Store, app: str, node: str) -> frozenset[str]:
+    """All snapshots of an app that :func:`add_kept` has named for ``node``: they belong to no copy that serves."""
+    entries = [record.loads(entry.value) for entry in store.tree(names.history_key(app, ""))]
+    return frozenset(name for entry in entries for name in ((entry.get("kept") or {}).get(node) or {}).values())
+
+
 def _change(store: Store, app: str, event: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
     key = names.history_key(app, event)
     for _ in range(_TRIES):

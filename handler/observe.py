@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from handler import errors
+from handler import chronicle, errors
 from handler.core import names, points, rollback
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
@@ -65,10 +65,10 @@ def _rollback(seen: Seen, op: Operation) -> Operation:
     op = replace(op, after=op.before)
     if not points.is_time(op.event.to):
         return _to_deploy(seen, op)
-    copies = {volume: _complete(seen, volume) for volume in op.volumes}
+    copies = _copies(seen, op)
     found = points.newest(copies, op.event.to)
     if not found or found.keys() != set(op.volumes):
-        known = ", ".join(sorted({points.time_of(name) for names_ in copies.values() for name in names_})[-10:])
+        known = ", ".join(points.shared(copies)[:10])
         raise errors.BadInput(
             f"there is no snapshot of all volumes of {op.app} on {op.target} from {op.event.to} or before; there are: {known or 'none'}"
         )
@@ -90,9 +90,16 @@ def _to_deploy(seen: Seen, op: Operation) -> Operation:
     return replace(op, commit=back.commit, volumes=volumes, restore=tuple(sorted(back.snapshots.items())))
 
 
-def _complete(seen: Seen, volume: str) -> list[str]:
-    volumes = seen.ports.volumes
-    return [name for name in volumes.copies(volume) if volumes.complete(name)]
+def _copies(seen: Seen, op: Operation) -> dict[str, list[str]]:
+    """Each volume's complete snapshots here, in the order of their arrival; not what only this node had when it was replaced."""
+    me, stock = seen.ports.members.me(), seen.ports.volumes.stock()
+    kept = chronicle.kept(seen.ports.store, op.app, me)
+    return {
+        volume: [
+            one.name for one in stock.get(volume, ()) if one.complete and (one.name not in kept or points.time_of(one.name) == op.event.to)
+        ]
+        for volume in op.volumes
+    }
 
 
 def _takeover(seen: Seen, op: Operation) -> Operation:
@@ -107,7 +114,7 @@ def _takeover(seen: Seen, op: Operation) -> Operation:
             f"{master} is alive: deploy {op.app} with master {me} moves it with all its data. If {master} cannot do that any more, "
             f'"force": true stops it if it still can be reached, and loses what was written after the newest copy'
         )
-    found = points.newest({volume: _complete(seen, volume) for volume in op.volumes})
+    found = points.newest(_copies(seen, op))
     missing = [volume for volume in op.volumes if volume not in found]
     if missing:
         raise errors.BadInput(f"{me} has no complete copy of {', '.join(missing)}: take {op.app} over on a node that has one")

@@ -24,21 +24,23 @@ def time_of(snapshot: str) -> str:
 
 
 def shared(copies: Mapping[str, Sequence[str]]) -> list[str]:
-    """The points that all volumes share, newest first."""
-    times = [{time_of(name) for name in names} for names in copies.values()]
-    return sorted(set.intersection(*times), reverse=True) if times else []
+    """The points that all volumes share, newest first; ``copies`` are each volume's snapshots in the order in which they came here."""
+    times = [[time_of(name) for name in names] for names in copies.values()]
+    common = set.intersection(*map(set, times)) if times else set()
+    return [time for time in reversed(times[0]) if time in common] if times else []
 
 
 def newest(copies: Mapping[str, Sequence[str]], until: str = "") -> dict[str, str]:
     """The snapshot of each volume to use: those of the newest point that all volumes share, not after ``until``.
 
-    ``copies`` are each volume's snapshots. ``until`` holds for all times that begin with it: ``2026-11-25T09:30`` includes 09:30:59. Where
-    volumes share no point, each volume's newest. A volume without any is left out.
+    ``copies`` are each volume's snapshots in the order in which they came here, which decides what is newest, since nodes' clocks differ.
+    ``until`` holds for all times that begin with it: ``2026-11-25T09:30`` includes 09:30:59. Where volumes share no point, each volume's
+    newest. A volume without any is left out.
     """
-    times = {volume: {time_of(name): name for name in names if _not_after(time_of(name), until)} for volume, names in copies.items()}
-    if points := shared({volume: list(known.values()) for volume, known in times.items()}):
-        return {volume: known[points[0]] for volume, known in times.items()}
-    return {volume: known[max(known)] for volume, known in times.items() if known}
+    possible = {volume: [name for name in names if _not_after(time_of(name), until)] for volume, names in copies.items()}
+    if common := shared(possible):
+        return {volume: f"{volume}@{common[0]}" for volume in possible}
+    return {volume: names[-1] for volume, names in possible.items() if names}
 
 
 def _not_after(time: str, until: str) -> bool:

@@ -20,6 +20,11 @@ def test_volumes_that_share_no_point_give_their_newest() -> None:
     assert points.newest({"a": named("a", T1, T2), "b": named("b", T3)}) == {"a": f"a@{T2}", "b": f"b@{T3}"}
 
 
+def test_the_order_of_arrival_decides_not_the_clock_of_the_node_that_named_them() -> None:
+    assert points.newest({"a": named("a", T3, T1), "b": named("b", T3, T1)}) == {"a": f"a@{T1}", "b": f"b@{T1}"}
+    assert points.shared({"a": named("a", T3, T1), "b": named("b", T2, T3, T1)}) == [T1, T3]
+
+
 def test_a_volume_without_a_snapshot_is_left_out() -> None:
     assert points.newest({"a": named("a", T1), "b": []}) == {"a": f"a@{T1}"}
     assert points.newest({}) == {}
