@@ -128,6 +128,7 @@ LEASES = Profile(
     gaps=(0.5, 3.0, 20.0),
 )
 KILLS = Profile(faults=("handler killed", "power lost", "cut from Consul"), most_faults=6, apps=(1,), nodes=(2, 3))
+FREEZING = Profile(faults=("handler killed",), moments=("unpause",), apps=(1,), nodes=(2, 3), copying=1.0)
 POWER = Profile(faults=("power lost",), apps=(1,), nodes=(2, 3))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
 
@@ -141,7 +142,7 @@ PLANTED: dict[str, Planted] = {
     "no owner token": Planted(_instead(composefile, "override", lambda *_: "services: {}"), POWER),
     "whoever has the code starts the app": Planted(_all_are_ours, POWER),
     "nothing is resumed": Planted(_instead(node, "residence", lambda _store, _app: None), POWER),
-    "an app is resumed in the middle of an operation": Planted(_instead(node, "_operation_open", lambda _ports, _app: False), KILLS),
+    "an app is resumed in the middle of an operation": Planted(_instead(node, "operation_open", lambda _ports, _app: False), KILLS),
     "journal is believed after a power loss": Planted(_instead(execute, "SERVING", ()), POWER),
     "step is marked done first": Planted(_instead(execute, "_perform", _done_before_it_is_done), KILLS),
     "event is marked done first": Planted(_concluded_before_the_tail, KILLS),
@@ -159,5 +160,6 @@ PLANTED: dict[str, Planted] = {
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
     "nobody says that a copy will not come": Planted(_instead(execute, "OWED", {}), KILLS),
     "leader begins before it has taken part": Planted(_instead(pursue, "_unjoined", lambda _ports, _app: False), KILLS),
+    "what was frozen stays so after a crash": Planted(_instead(node, "recover", lambda _ports, _app: None), FREEZING),
     "an ended operation starts its version": Planted(_instead(execute, "_without_starts", lambda _ctx, _outcome, tail: tail), KILLS),
 }
