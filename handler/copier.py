@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from handler import errors
@@ -26,7 +26,7 @@ LOOK = 30.0
 GLANCE = 2.0
 """Seconds after which something that came is looked at."""
 AT_ONCE = 8
-"""Apps that are copied at the same time."""
+"""Apps that are snapshotted, sent or purged at the same time."""
 WORD = "copy "
 """The word on the worker's socket that asks for a round, before the app's name."""
 
@@ -36,9 +36,9 @@ class Copier:
 
     def __init__(self, here: Settings, ports: Ports, stop: threading.Event) -> None:
         self._here, self._stop = here, stop
-        self._copies = Copies(ports, self._attempt)
-        self._wake = threading.Event()
         self._slots = threading.Semaphore(AT_ONCE)
+        self._copies = Copies(ports, self._attempt, self._slots)
+        self._wake = threading.Event()
         self._asked: set[str] = set()
         self._threads: dict[tuple[str, str], threading.Thread] = {}
         self._free = threading.Condition()
@@ -50,9 +50,9 @@ class Copier:
 
     def hear(self, words: Iterable[str]) -> None:
         """A person asks for a round, by ``cluster copy``."""
-        apps = {word.removeprefix(WORD) for word in words if word.startswith(WORD)}
-        if apps:
-            self._asked |= apps
+        for app in (word.removeprefix(WORD) for word in words if word.startswith(WORD)):
+            with self._free:
+                self._asked.add(app)
             self._wake.set()
 
     def close(self) -> None:
@@ -76,7 +76,9 @@ class Copier:
         while not self._stop.is_set():
             try:
                 due = self._copies.look()
-                for app in {*due.rounds, *self._asked}:
+                with self._free:
+                    rounds = {*due.rounds, *self._asked}
+                for app in rounds:
                     self._begin("round", app, partial(self._round, app))
                 for app in due.purges:
                     self._begin("purge", app, partial(self._copies.purge, app))
@@ -91,14 +93,17 @@ class Copier:
     def _pause(self) -> None:
         """Until it is time, somebody asks, or something came: whoever sent it waits for our word."""
         deadline = time.monotonic() + LOOK
-        while not self._wake.wait(GLANCE) and time.monotonic() < deadline and not self._copies.news():
-            pass
+        with suppress(OSError):
+            while not self._wake.wait(GLANCE) and time.monotonic() < deadline and not self._copies.news():
+                pass
         self._wake.clear()
 
     def _round(self, app: str) -> None:
-        asked = app in self._asked
+        with self._free:
+            asked = app in self._asked
         if self._copies.round(app) and asked:
-            self._asked.discard(app)
+            with self._free:
+                self._asked.discard(app)
             self._wake.set()  # who asked is told at once
 
     def _begin(self, what: str, app: str, work: Callable[[], object]) -> None:
@@ -111,8 +116,7 @@ class Copier:
 
     def _do(self, what: str, app: str, work: Callable[[], object]) -> None:
         try:
-            with self._slots:
-                work()
+            work()
         except errors.ClusterError as error:
             log.warning("%s: %s of copies: %s; tried again later", app, what, error)
         except Exception:

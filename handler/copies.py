@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -53,12 +54,14 @@ class _Seen:
 
 
 class Copies:
-    """One node's. ``attempt`` tries for an app's lock. Safe for threads, for one at a time for each app."""
+    """One node's. ``attempt`` tries for an app's lock; ``slots`` are for what keeps disk and network busy.
 
-    def __init__(self, ports: Ports, attempt: Try) -> None:
-        self._ports, self._attempt = ports, attempt
+    Safe for threads, for one at a time for each app.
+    """
+
+    def __init__(self, ports: Ports, attempt: Try, slots: AbstractContextManager[Any] | None = None) -> None:
+        self._ports, self._attempt, self._slots = ports, attempt, slots or nullcontext()
         self._purges = Purges(ports, attempt)
-        self.purge = self._purges.purge
         self._rounds: dict[str, Round] = {}
         self._deferred: dict[str, float] = {}
         self._loaded = False
@@ -177,37 +180,43 @@ class Copies:
                 self._sizes[volume], found = (one.name, before[1] if size is None else size), True
         return found
 
+    def purge(self, app: str) -> None:
+        """Make the purges of an app that are due."""
+        with self._slots:
+            self._purges.purge(app)
+
     # --- a round -----------------------------------------------------------------------------------------------------
 
     def round(self, app: str) -> bool:
         """Make a round of copies of an app, if it lives here; False when something else is being done with the app."""
-        ports, clock = self._ports, self._ports.clock
-        tried, began = clock.now(), clock.monotonic()
-        with self._attempt(app) as ours:
-            if not ours or operation_open(ports, app):
-                self._deferred[app] = tried
-                return False
-            lives = residence(ports.store, app)
-            if lives is None or lives.placement.role(ports.members.me()) is not Role.MASTER:
-                return True
-            try:
-                point = snapshot.take(ports, app, lives.deploy_id, lives.volumes)
-            except errors.ClusterError as error:
-                self._end(app, Round(tried=tried, seconds=clock.monotonic() - began), f"the volumes cannot be snapshotted: {error}")
-                return True
-        time = next(iter(point.snapshots.values()), "@").partition("@")[2]
-        made = Round(time, tried)
+        clock = self._ports.clock
+        made, began = Round(tried=clock.now()), clock.monotonic()
         try:
-            self._send(lives, point.snapshots)
+            with self._slots:
+                lives, point = self._take(app)
+                made = replace(made, time=point.time)
+                self._send(lives, point.snapshots)
             made = replace(made, seconds=clock.monotonic() - began)
             self._verify(app, lives, point.snapshots)
-        except _SlaveDown as error:
-            self._end(app, replace(made, down=True), str(error))
+        except _Busy:
+            self._deferred[app] = made.tried
+            return False
+        except _Elsewhere:
+            return True
         except errors.ClusterError as error:
-            self._end(app, replace(made, seconds=clock.monotonic() - began), str(error))
+            self._end(app, replace(made, down=isinstance(error, _SlaveDown)), str(error))
         else:
             self._end(app, made, point.problem)
         return True
+
+    def _take(self, app: str) -> tuple[Residence, snapshot.Point]:
+        with self._attempt(app) as ours:
+            if not ours or operation_open(self._ports, app):
+                raise _Busy(app)
+            lives = residence(self._ports.store, app) or Residence()
+            if lives.placement.role(self._ports.members.me()) is not Role.MASTER:
+                raise _Elsewhere(app)
+            return lives, snapshot.take(self._ports, app, lives.deploy_id, lives.volumes)
 
     def _send(self, lives: Residence, snapshots: Mapping[str, str]) -> None:
         slave = lives.placement.slave
@@ -240,6 +249,14 @@ class Copies:
             log.error("%s: round %d of copies that failed: %s", app, failures, error)
         else:
             log.info("%s: copy of %s (%.2f s)", app, made.time, made.seconds)
+
+
+class _Busy(Exception):
+    """An operation of the app, or somebody else, is at work."""
+
+
+class _Elsewhere(Exception):
+    """The app does not live here any more."""
 
 
 class _SlaveDown(errors.Permanent):

@@ -27,6 +27,11 @@ class Point:
     snapshots: Mapping[str, str]
     problem: str = ""
 
+    @property
+    def time(self) -> str:
+        """The one time in the names; empty when there are no volumes."""
+        return next(iter(self.snapshots.values()), "@").partition("@")[2]
+
 
 def take(ports: Ports, app: str, deploy_id: str, volumes: Sequence[str]) -> Point:
     """Snapshot those of ``volumes`` that are there. What the app's own command does wrong is told, and no reason to have no copy."""

@@ -191,11 +191,19 @@ class Buttervolume:
     def _lines(self) -> dict[str, dict[str, tuple[int, bool]]]:
         """Volume -> action -> (minutes, whether Buttervolume's own scheduler does it)."""
         found: dict[str, dict[str, tuple[int, bool]]] = {}
-        for line in self._ask("GET", "/VolumeDriver.Schedule.List", None).get("Schedule") or []:
+        for line in self._listed_lines():
             volume, action, timer, active = (line.get(key) or "" for key in ("Name", "Action", "Timer", "Active"))
             if _VOLUME.match(volume) and _ACTION.match(action) and timer.isdigit() and int(timer):  # else a person's, and nothing for us
                 found.setdefault(volume, {})[action] = (int(timer), active != "False")
         return found
+
+    def _listed_lines(self) -> list[dict[str, str]]:
+        try:
+            return self._ask("GET", "/VolumeDriver.Schedule.List", None).get("Schedule") or []
+        except Permanent as error:
+            if "globally paused" in str(error):  # `buttervolume scheduled pause`: nothing is scheduled as long as that lasts
+                return []
+            raise
 
     def _schedule(self, volume: str, action: str, timer: str) -> None:
         self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": timer})
@@ -219,10 +227,11 @@ class Buttervolume:
         return found
 
     def _listed(self, *options: str) -> list[tuple[int, str, bool]]:
-        """(generation of its birth, name, whether it was received) of all subvolumes."""
-        text = run(["btrfs", "subvolume", "list", "-c", "-R", *options, str(self._snapshots)], seconds=_BTRFS)
+        """(generation of its birth, name, whether it was received) of all snapshots; their folder may be a mount of another name."""
+        text = run(["btrfs", "subvolume", "list", "-o", "-c", "-R", *options, str(self._snapshots)], seconds=_BTRFS)
         lines = [match for line in text.splitlines() if (match := _LISTED.match(line))]
-        return [(int(m["born"]), Path(m["path"]).name, m["received"] != "-") for m in lines]
+        inside = [m for m in lines if Path(m["path"]).parent.name == self._snapshots.name] or lines
+        return [(int(m["born"]), Path(m["path"]).name, m["received"] != "-") for m in inside]
 
     def size(self, snapshot: str, seconds: float) -> int | None:
         try:

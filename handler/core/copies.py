@@ -96,7 +96,7 @@ def judge(state: State, now: float) -> str:
 def _missed(state: State, now: float) -> str:
     young = now - state.committed <= limits.COPY_GRACE
     if state.minutes is None:
-        return "" if young else "no copies are scheduled any more (see `buttervolume scheduled`): deploy it again"
+        return "" if young else "no copies are scheduled, or all schedules are paused: see `buttervolume scheduled`"
     allowed = 2 * state.minutes * 60 + limits.COPY_GRACE
     missing = sorted(volume for volume in state.volumes if volume not in state.verified)
     if state.slave and missing and not (young and state.alive):

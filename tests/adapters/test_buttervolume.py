@@ -26,7 +26,8 @@ class Unlocked(Buttervolume):
         if body is None:
             return {
                 "Schedule": [
-                    {"Name": name, "Action": action, "Timer": timer, "Active": active} for (name, action), (timer, active) in self.rows.items()
+                    {"Name": name, "Action": action, "Timer": timer, "Active": active}
+                    for (name, action), (timer, active) in self.rows.items()
                 ]
             }
         read, key, timer = dict(self.rows), (body["Name"], body["Action"]), body["Timer"]

@@ -26,7 +26,7 @@ def i1_one_copy_may_accept_writes(run: Run, app: App) -> str:
     running = []
     for node in run.nodes:
         found = node.containers.get(app.project)
-        if found is not None and found.state == "running":
+        if found is not None and found.state in ("running", "paused"):
             running.append(node.name)
     if len(running) < 2 or _forced(run, app, running):
         return ""

@@ -129,6 +129,7 @@ LEASES = Profile(
 )
 APART = Profile(faults=("isolated",), moments=("own ", "up ", "containers", ""), most_faults=6, apps=(1,), nodes=(2, 3))
 KILLS = Profile(faults=("handler killed", "power lost", "cut from Consul"), most_faults=6, apps=(1,), nodes=(2, 3))
+FREEZING = Profile(faults=("handler killed",), moments=("unpause",), apps=(1,), nodes=(2, 3), copying=1.0)
 POWER = Profile(faults=("power lost",), apps=(1,), nodes=(2, 3))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
 
@@ -159,5 +160,6 @@ PLANTED: dict[str, Planted] = {
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
     "nobody says that a copy will not come": Planted(_instead(execute, "OWED", {}), KILLS),
     "leader begins before it has taken part": Planted(_instead(pursue, "_unjoined", lambda _ports, _app: False), KILLS),
+    "what was frozen stays so after a crash": Planted(_instead(node, "recover", lambda _ports, _app: None), FREEZING),
     "an ended operation starts its version": Planted(_instead(execute, "_without_starts", lambda _ctx, _outcome, tail: tail), KILLS),
 }

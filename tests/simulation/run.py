@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from memory_node import BOOTED, START
 from world import Node, World
 
 from handler import errors
+from handler.copies import Copies
 from handler.core import names
 from handler.core.events import Message
 from handler.core.model import Operation
@@ -33,7 +35,7 @@ DEADLINE = 2 * 3600.0
 SHOWN = 400
 KINDS = (("deploy", 62), ("destroy", 10), ("rollback", 10), ("takeover", 10), ("migrate", 8))
 """What people send, and how often."""
-MOMENTS = ("transact lock/", "transact", "release", "up ", "own ", "send", "remove", "acquire", "/outcome")
+MOMENTS = ("transact lock/", "transact", "release", "up ", "own ", "send", "remove", "acquire", "/outcome", "pause")
 """Words of a step: what fails sometimes waits for the next one that has the word, since there it may hurt most."""
 
 
@@ -70,6 +72,7 @@ class Profile:
     faults: tuple[str, ...] = tuple(FAULTS)
     moments: tuple[str, ...] = ("", "", "", "", "", *MOMENTS)
     most_faults: int = 4
+    copying: float = 0.5
     apps: tuple[int, ...] = (1, 1, 2, 3)
     nodes: tuple[int, ...] = (2, 3, 3, 3, 4, 5)
     messages: tuple[int, ...] = (2, 3, 4, 5, 6)
@@ -107,6 +110,8 @@ class Run:
         self.ports = {name: ports(self.world, node) for name, node in self.world.nodes.items()}
         for one in self.apps:
             self.acked[one.name], self.records[one.name], self.deploys[one.name] = [], {}, []
+        self.copying = choice.random() < profile.copying
+        self._locked: set[tuple[str, str]] = set()
         self._seen = -1
         self._idle: dict[tuple[str, str], int] = {}
         self._draw()
@@ -142,6 +147,8 @@ class Run:
         self.world.start("intake", node, lambda: self._take(node, mine))
         for one in self.apps:
             self.world.start(one.name, node, lambda one=one: self._pursue(node, mine, one.name))
+        if self.copying:
+            self.world.start("copies", node, lambda: self._copy(node, mine))
 
     def _take(self, node: Node, mine: Ports) -> None:
         spool = f"spool/{node.name}"
@@ -159,16 +166,49 @@ class Run:
         self._resume(mine, name)
         index = 0
         while True:
-            before = self.world.version
             try:
-                complete = pursue(mine, DRIVERS, name)
-                resume_app(mine, name)
+                with self._lock(node, name):
+                    before = self.world.version
+                    complete = pursue(mine, DRIVERS, name)
+                    resume_app(mine, name)
                 if complete and before == self.world.version:
                     self._idle[node.name, name] = before
                     self._end_if_calm()
                 index = mine.store.wait("intent/", index, 30.0)
             except (errors.ClusterError, OSError):
                 mine.clock.sleep(5.0)
+
+    def _copy(self, node: Node, mine: Ports) -> None:
+        """Rounds of copies and purges, as the copier without its threads."""
+        made = Copies(mine, lambda app: self._attempt(node, app))
+        while True:
+            try:
+                due = made.look()
+                for app in due.rounds:
+                    made.round(app)
+                for app in due.purges:
+                    made.purge(app)
+            except (errors.ClusterError, OSError):
+                pass
+            mine.clock.sleep(30.0)
+
+    @contextmanager
+    def _lock(self, node: Node, app: str) -> Iterator[None]:
+        while (node.name, app) in self._locked:
+            self.world.pause(0.3)
+        self._locked.add((node.name, app))
+        try:
+            yield
+        finally:
+            self._locked.discard((node.name, app))
+
+    @contextmanager
+    def _attempt(self, node: Node, app: str) -> Iterator[bool]:
+        if (node.name, app) in self._locked:
+            yield False
+            return
+        with self._lock(node, app):
+            yield True
 
     def _resume(self, mine: Ports, name: str) -> None:
         while True:

@@ -1,0 +1,104 @@
+"""Snapshots on a real btrfs: taken together, listed in the order of their arrival, parts told from whole ones; sends in a queue."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from programs import need
+
+from clusterlab.disk import Image
+from clusterlab.run import LabError
+from handler.adapters.buttervolume import Buttervolume
+from handler.core.copies import Held
+from handler.errors import LeaseLost
+
+pytestmark = pytest.mark.component
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A node's /var/lib/buttervolume, with two volumes."""
+    need("mkfs.btrfs")
+    folder = tmp_path_factory.mktemp("btrfs")
+    image = Image(folder / "image", folder / "mnt", "256M")
+    try:
+        image.mount()
+    except (LabError, OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"nothing can be mounted here: {error}")
+    try:
+        for name in ("volumes", "snapshots"):
+            (image.mountpoint / name).mkdir()
+        for name in ("app_data", "app_dump"):
+            btrfs("subvolume", "create", image.mountpoint / "volumes" / name)
+        yield image.mountpoint
+    finally:
+        image.unmount()
+
+
+def btrfs(*words: object) -> None:
+    subprocess.run(["btrfs", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+
+
+class Plugin(Buttervolume):
+    """Sends take as long as a test wants; what it did is noted."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(None, "btrfs", root, root / "locks", str)  # type: ignore[arg-type]
+        self.sends: list[str] = []
+        self.begun, self.end = threading.Event(), threading.Event()
+
+    def _ask(self, verb: str, path: str, body: Any, seconds: float = 0) -> dict[str, Any]:
+        self.sends.append(f"begin {body['Name']}")
+        self.begun.set()
+        assert self.end.wait(20)
+        self.sends.append(f"end {body['Name']}")
+        return {}
+
+
+def test_volumes_are_snapshotted_together_and_found_in_the_order_of_arrival(root: Path) -> None:
+    plugin = Plugin(root)
+    (root / "volumes" / "app_data" / "file").write_bytes(b"x" * 300_000)
+    first = plugin.snapshot(["app_data", "app_dump"])
+    assert len({name.partition("@")[2] for name in first.values()}) == 1
+    late = "app_data@2020-01-01T00:00:00.000000"  # from a node whose clock is behind
+    btrfs("subvolume", "snapshot", "-r", root / "volumes" / "app_data", root / "snapshots" / late)
+    part = "app_data@2019-01-01T00:00:00.000000"
+    btrfs("subvolume", "create", root / "snapshots" / part)
+    plugin.adopt(late, "10.0.0.2")
+    assert plugin.stock()["app_data"] == [Held(first["app_data"]), Held(late, hosts=("10.0.0.2",)), Held(part, complete=False)]
+    assert plugin.stock()["app_dump"] == [Held(first["app_dump"])]
+    assert plugin.complete(first["app_data"])
+    assert 300_000 <= plugin.size(first["app_data"], 10) < 400_000
+    assert {late, f"{late}@10.0.0.2", part} < plugin.listed()
+
+
+def test_what_was_received_is_known_as_such(root: Path, tmp_path: Path) -> None:
+    plugin, name, stream = Plugin(root), "other@2026-01-01T00:00:00.000000", tmp_path / "stream"
+    btrfs("subvolume", "snapshot", "-r", root / "volumes" / "app_data", root / name)
+    btrfs("send", "-q", "-f", stream, root / name)
+    btrfs("receive", "-q", "-f", stream, root / "snapshots")
+    assert plugin.stock()["other"] == [Held(name, received=True)]
+
+
+def test_sends_of_one_volume_to_one_host_wait_for_each_other(root: Path) -> None:
+    plugin = Plugin(root)
+    names = [plugin.snapshot(["app_dump"])["app_dump"] for _ in range(2)]
+    threads = [threading.Thread(target=plugin.send, args=(name, "10.0.0.2", lambda: None)) for name in names]
+    threads[0].start()
+    assert plugin.begun.wait(10)
+    threads[1].start()
+
+    def lost() -> None:
+        if plugin.sends:
+            raise LeaseLost("gone")
+
+    with pytest.raises(LeaseLost):  # whoever waits goes on asking
+        plugin.send(names[1], "10.0.0.2", lost)
+    assert plugin.sends == [f"begin {names[0]}"]
+    plugin.end.set()
+    for thread in threads:
+        thread.join(20)
+    assert plugin.sends == [f"begin {names[0]}", f"end {names[0]}", f"begin {names[1]}", f"end {names[1]}"]
