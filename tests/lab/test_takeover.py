@@ -49,6 +49,7 @@ def check_replaced(lab: Lab, app: App) -> None:
 def test_a_master_that_lost_power_is_taken_over_and_serves_nothing_when_it_comes_back(lab: Lab, app: App) -> None:
     app.only_here = ["first", "second"]
     cluster.kill(lab.node("node1"))
+    lab.git_cut("node2")  # the slave has all that it needs
     try:
         wait_until("node1 is seen as gone", lambda: "node1" in dead(lab), 60)
         app.send(master="node2", source="node2")
@@ -61,6 +62,7 @@ def test_a_master_that_lost_power_is_taken_over_and_serves_nothing_when_it_comes
         assert "was written on node1 after it is not in it" in app.history()["data"]
         app.write("new")
     finally:
+        lab.git_heal("node2")
         cluster.start(lab.node("node1"))
     one = lab.node("node1")
     wait_until("its worker answers", lambda: apps.kv(one, names.record_key(app.app)), 90)
