@@ -186,8 +186,8 @@ class Volumes(Protocol):
     def adopt(self, snapshot: str, host: str) -> None:
         """Remember that ``host`` has this received snapshot too, so that the way back is incremental."""
 
-    def restore(self, snapshot: str, volume: str) -> None:
-        """Make the live volume a writable copy of exactly this snapshot; what was live is kept as a snapshot."""
+    def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
+        """Make the live volume a writable copy of exactly this snapshot; what was live is kept as a snapshot, unless ``keep`` is false."""
 
     def drop(self, snapshot: str) -> None:
         """Delete a snapshot and its markers; fine when it is not there."""

@@ -68,11 +68,9 @@ def load_data(ctx: Context, step: s.LoadData) -> None:  # noqa: ARG001
 
 
 def _replace(ctx: Context, volume: str, snapshot: str) -> None:
-    """A restore keeps what was live as a snapshot. A trial's data must not be kept so: it would look like the newest state of the app."""
+    """What was live is kept, unless it is known or a trial's: as a snapshot, that would look like the newest state of the app."""
     safe = ctx.me == ctx.op.source and volume in (ctx.hear("snapshots") or {})
-    if (ctx.failed or safe) and ctx.ports.volumes.exists(volume):
-        ctx.ports.volumes.remove(volume)
-    ctx.ports.volumes.restore(snapshot, volume)
+    ctx.ports.volumes.restore(snapshot, volume, keep=not (safe or ctx.failed))
 
 
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:

@@ -3,7 +3,8 @@
 Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 
 * it puts names into shell commands, so every name and host is checked here;
-* ``restore`` of a name without time restores "the latest" or silently nothing, so only full names are passed on;
+* ``restore`` of a name without time restores "the latest" or silently nothing, one over a plain folder puts the volume inside it, and each
+  keeps what was live, a failed trial's data too, under the newest name: so volumes are restored by btrfs itself;
 * a broken receive leaves a *writable* subvolume under the final name, so :meth:`Buttervolume.complete` looks at the flag;
 * the parent of an incremental send is found by a marker ``SNAPSHOT@HOST``, which only the sender makes: :meth:`Buttervolume.adopt`
   makes one for what was received, so that the way back is incremental too;
@@ -148,14 +149,17 @@ class Buttervolume:
             source = self._snapshots / snapshot
             run(["btrfs", "subvolume", "snapshot", "-r", str(source), str(marker)], seconds=_BTRFS)
 
-    def restore(self, snapshot: str, volume: str) -> None:
+    def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
         if not self.complete(snapshot):
             raise Permanent(f"snapshot {snapshot} is not complete on this node: nothing is restored from it")
-        name = _checked(_VOLUME, volume)
-        self._ask("POST", "/VolumeDriver.Snapshot.Restore", {"Name": snapshot, "Target": name})
-        # a plain folder of that name would swallow the snapshot, and Buttervolume would call that a success
-        if (self._volumes / name).stat().st_ino != _SUBVOLUME:
-            raise Permanent(f"the restore of {snapshot} did not make {name} a subvolume: something else is in its place")
+        target = self._volumes / _checked(_VOLUME, volume)
+        if target.exists():
+            if target.stat().st_ino != _SUBVOLUME:
+                raise Permanent(f"{snapshot} cannot be restored: {target} is no subvolume, something else is in its place")
+            if keep:
+                self.snapshot([volume])
+            run(["btrfs", "subvolume", "delete", str(target)], seconds=_BTRFS)
+        run(["btrfs", "subvolume", "snapshot", str(self._snapshots / snapshot), str(target)], seconds=_BTRFS)
 
     def drop(self, snapshot: str) -> None:
         names = [_checked(_SNAPSHOT, snapshot)]

@@ -13,7 +13,7 @@ from clusterlab.disk import Image
 from clusterlab.run import LabError
 from handler.adapters.buttervolume import Buttervolume
 from handler.core.copies import Held
-from handler.errors import LeaseLost
+from handler.errors import LeaseLost, Permanent
 
 pytestmark = pytest.mark.component
 
@@ -73,6 +73,24 @@ def test_volumes_are_snapshotted_together_and_found_in_the_order_of_arrival(root
     assert plugin.complete(first["app_data"])
     assert 300_000 <= plugin.size(first["app_data"], 10) < 400_000
     assert {late, f"{late}@10.0.0.2", part} < plugin.listed()
+
+
+def test_a_volume_is_restored_from_exactly_the_named_snapshot(root: Path) -> None:
+    plugin, live = Plugin(root), root / "volumes" / "app_data" / "file"
+    live.write_text("then")
+    named = plugin.snapshot(["app_data"])["app_data"]
+    live.write_text("now")
+    plugin.restore(named, "app_data")
+    assert live.read_text() == "then"
+    kept = plugin.copies("app_data")[-1]
+    assert (root / "snapshots" / kept / "file").read_text() == "now"
+    live.write_text("a trial's")
+    plugin.restore(named, "app_data", keep=False)
+    assert live.read_text() == "then"
+    assert plugin.copies("app_data")[-1] == kept
+    (root / "volumes" / "folder_data").mkdir()
+    with pytest.raises(Permanent, match="something else is in its place"):
+        plugin.restore(named, "folder_data")
 
 
 def test_what_was_received_is_known_as_such(root: Path, tmp_path: Path) -> None:

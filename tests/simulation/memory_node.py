@@ -209,13 +209,14 @@ class Volumes(Disk):
     def adopt(self, snapshot: str, host: str) -> None:
         self.look(f"adopt {snapshot} of {host}")
 
-    def restore(self, snapshot: str, volume: str) -> None:
+    def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
         self.act(f"restore {snapshot}")
         if not (snapshot in self.node.snapshots and self.node.snapshots[snapshot].complete):
             raise errors.Permanent(f"{snapshot} cannot be restored")
         self.may_fail("snapshot")
         if volume in self.node.volumes:
-            self._keep(volume)
+            if keep:
+                self._keep(volume)
             del self.node.volumes[volume]
         self.act(f"restoring {snapshot}")
         self.may_fail("restore")
