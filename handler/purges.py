@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from handler import chronicle
 from handler.core import copies, names, record, retention
 from handler.locks import Try
 from handler.node import operation_open
@@ -66,11 +67,7 @@ class Purges:
 
     def _remembered(self, app: str) -> set[str]:
         """Snapshots that operations named: what can be rolled back to keeps its data, and what only a replaced master had stays."""
-        found: set[str] = set()
-        for entry in self._ports.store.tree(names.history_key(app, "")):
-            kept = record.loads(entry.value).get("kept")
-            for snapshots in kept.values() if isinstance(kept, dict) else ():
-                found |= {str(name) for name in snapshots.values()} if isinstance(snapshots, dict) else set()
+        found = set(chronicle.kept(self._ports.store, app, self._ports.members.me()))
         for entry in self._ports.store.tree(names.op_prefix(app)):
             if entry.key.endswith("/snapshots"):
                 found |= {str(name) for name in record.loads(entry.value).values()}
