@@ -187,11 +187,14 @@ def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
 
 
 def resume_all(here: Settings, ports: Ports) -> None:
-    """Bring every app of this node to what its record says."""
+    """Bring every app of this node to what its record says; one that cannot be started keeps none of the others from it."""
     apps = {entry.key.removeprefix("app/") for entry in ports.store.tree("app/")}
     for app in sorted(apps | set(here_known(here))):
         with app_lock(here, app):
-            resume_app(ports, app)
+            try:
+                resume_app(ports, app)
+            except errors.Permanent as error:
+                log.error("%s: cannot be resumed, tried again later: %s", app, error)  # noqa: TRY400 the trace tells nothing
 
 
 def here_known(here: Settings) -> list[str]:

@@ -31,23 +31,6 @@ def test_names_that_leave_the_folder_are_refused(deploys: DeployDirectories, nam
         deploys.own(name, "d")
 
 
-def test_tokens(deploys: DeployDirectories) -> None:
-    assert deploys.owned("a_main.1") is None
-    deploys.own("a_main.1", "d1")
-    assert deploys.owned("a_main.1") == "d1"
-    deploys.disown("a_main.1")
-    deploys.disown("a_main.1")
-    assert deploys.owned("a_main.1") is None
-
-
-def test_deploys_are_listed_and_removed(deploys: DeployDirectories) -> None:
-    os.makedirs(deploys.path("a_main.1", "d0"))
-    assert deploys.list("a_main.1") == ("d0", "d1")
-    deploys.remove("a_main.1", "d0")
-    deploys.remove("a_main.1", "d0")
-    assert deploys.list("a_main.1") == ("d1",)
-
-
 def test_scripts_run_in_their_directory_and_fail_with_their_words(deploys: DeployDirectories) -> None:
     script = os.path.join(deploys.path("a_main.1", "d1"), "update.sh")
     with open(script, "w") as file:
@@ -63,12 +46,7 @@ def test_scripts_run_in_their_directory_and_fail_with_their_words(deploys: Deplo
 
 def test_a_torn_line_of_the_journal_does_not_count(tmp_path) -> None:
     journal = FileJournal(tmp_path)
-    assert journal.done("a", "e1") == frozenset()
     journal.mark("a", "e1", "before done stop")
-    journal.mark("a", "e2", "x")
     with (tmp_path / "a" / "e1").open("a") as file:
         file.write("before done sta")
     assert journal.done("a", "e1") == {"before done stop"}
-    journal.forget("a", ["e2"])
-    assert journal.done("a", "e1") == frozenset()
-    assert journal.done("a", "e2") == {"x"}

@@ -6,12 +6,6 @@ from handler.errors import Permanent, Temporary
 pytestmark = pytest.mark.component
 
 
-def test_a_branch_is_cloned_and_its_commit_returned(repository: str, tmp_path) -> None:
-    commit = Git().fetch(repository, "main", str(tmp_path / "target"))
-    assert len(commit) == 40
-    assert (tmp_path / "target" / "file").read_text() == "text"
-
-
 @pytest.mark.parametrize(("url", "branch", "error"), [("", "nowhere", Permanent), ("-not-there", "main", Permanent)])
 def test_nothing_is_left_behind_when_it_fails(repository: str, tmp_path, url: str, branch: str, error: type) -> None:
     with pytest.raises(error, match=f"git cannot clone branch {branch}"):

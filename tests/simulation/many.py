@@ -18,10 +18,11 @@ CHUNK = 10
 
 @dataclass(frozen=True)
 class Result:
-    """``why`` is empty when all was well, else it ends in how to make the run again; ``seconds`` are of one core."""
+    """``why`` is one line, empty when all was well; ``story`` is for people; ``seconds`` are of one core."""
 
     seed: int
     why: str
+    story: str
     operations: int
     seconds: float
 
@@ -38,9 +39,8 @@ def one(seed: int, profile: Profile | None = None, *, tell: bool = False) -> Res
     took = time.process_time() - began
     if tell:
         print(run.story(len(run.world.trace)))  # noqa: T201
-    if why:
-        why = f"{why}\n{run.story()}\nseed {seed}: {why}\nreplay: make simulate SEED={seed}"
-    return Result(seed, why, len(run.outcomes), took)
+    story = f"{run.story()}\nseed {seed}: {why}\nreplay: make simulate SEED={seed}" if why else ""
+    return Result(seed, " ".join(why.split()), story, len(run.outcomes), took)
 
 
 def many(seeds: Iterable[int], profile: Profile | None = None) -> Iterator[Result]:

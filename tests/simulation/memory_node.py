@@ -55,7 +55,7 @@ class Code(Disk):
         self.act(f"git clone {repo} {branch} {commit}", self.world.random.uniform(0.2, 3.0))
         self.may_fail("clone")
         self.node.deploys[split(directory)] = {"docker-compose.yml": "services", UPDATE: "#!/bin/sh"}
-        return commit or f"{self.world.random.getrandbits(32):08x}"
+        return commit or f"{self.world.random.getrandbits(160):040x}"
 
 
 class Compose(Disk):
@@ -267,7 +267,9 @@ class Deploys(Disk):
     def write(self, app: str, deploy_id: str, name: str, text: str) -> None:
         self.act(f"write {app} {deploy_id} {name}")
         self.need_space()
-        self.node.deploys.setdefault((app, deploy_id), {})[name] = text
+        if (app, deploy_id) not in self.node.deploys:
+            raise FileNotFoundError(errno.ENOENT, self.path(app, deploy_id))
+        self.node.deploys[app, deploy_id][name] = text
 
     def remove(self, app: str, deploy_id: str) -> None:
         self.act(f"remove deploy {app} {deploy_id}")
@@ -276,6 +278,8 @@ class Deploys(Disk):
     def run(self, app: str, deploy_id: str, words: Sequence[str], seconds: int, guard: Guard) -> None:
         self.act(f"run {words[0]} of {app} {deploy_id} for {seconds} s at most")
         guard()
+        if words[0] not in self.node.deploys.get((app, deploy_id), {}):
+            raise errors.Permanent(f"{words[0]} of {app} is not there")
         self.may_fail("update")
         self.node.volumes.setdefault(f"{names.project_name(app)}_data", []).append(BOOTED + deploy_id)
 

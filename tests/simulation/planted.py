@@ -161,5 +161,4 @@ PLANTED: dict[str, Planted] = {
     "nobody says that a copy will not come": Planted(_instead(execute, "OWED", {}), KILLS),
     "leader begins before it has taken part": Planted(_instead(pursue, "_unjoined", lambda _ports, _app: False), KILLS),
     "what was frozen stays so after a crash": Planted(_instead(node, "recover", lambda _ports, _app: None), FREEZING),
-    "an ended operation starts its version": Planted(_instead(execute, "_without_starts", lambda _ctx, _outcome, tail: tail), KILLS),
 }

@@ -17,14 +17,14 @@ def test_the_invariants_hold_in_every_run(request: pytest.FixtureRequest, report
     seed, count = request.config.getoption("--seed"), request.config.getoption("--seeds")
     if seed is not None:
         result = one(seed, tell=True)
-        assert not result.why, result.why
+        assert not result.why, result.story
         return
     progress = Progress(count, shown=request.config.getoption("capture") == "no")
     wrong: list[str] = []
     for result in many(range(count)):
         progress.add(result)
         if result.why:
-            wrong.append(result.why)
+            wrong.append(result.story)
         if len(wrong) >= MAX_SHOWN:
             break
     report.append(str(progress))
@@ -46,6 +46,6 @@ def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, report: list[
     for result in many(range(ENOUGH), PLANTED[name].profile):
         tried += 1
         if result.why:
-            report.append(f"planted and found after {tried} runs: {name}: {result.why.rstrip().splitlines()[-2][:110]}")
+            report.append(f"planted and found after {tried} runs: {name}: {result.why[:90]}")
             return
     pytest.fail(f"not found in {tried} runs: {name}")

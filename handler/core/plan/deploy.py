@@ -42,11 +42,18 @@ def _receive(op: Operation) -> Plan:
         committed=parts.serve(op),
         aborted=(
             parts.ROUTES_BACK,
-            Undo(s.RestoreVolumes() if op.moves else s.StartApp(op.deploy_id), (s.DropTrialVolumes(),)),
+            Undo(_first_write(op), (s.DropTrialVolumes(),)),
             Undo(s.FetchCode(op.deploy_id), (s.ReleaseClaims(), s.RemoveCheckouts(keep), s.WriteHistory())),
         ),
         again=parts.again(op),
     )
+
+
+def _first_write(op: Operation) -> s.Step:
+    """From this step on the target may have volumes that it did not have before."""
+    if op.moves:
+        return s.RestoreVolumes()
+    return s.RunUpdate() if op.event.update else s.StartApp(op.deploy_id)
 
 
 def _hand_over(op: Operation) -> Plan:

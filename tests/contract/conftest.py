@@ -1,0 +1,74 @@
+"""The two sides of each contract: the in-memory port that the simulation runs on, and the adapter on the real thing."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from memory import ports
+from repositories import git_repository
+from sides import CheckoutSide, ConsulSide
+from world import World
+
+from handler.adapters.consul import Consul, ConsulStore
+from handler.adapters.files import DeployDirectories, FileJournal
+from handler.adapters.git import Git
+from handler.adapters.lease import ConsulLeases
+from handler.ports import Journal
+
+SIDES = ["memory", pytest.param("real", marks=pytest.mark.component)]
+
+
+@pytest.fixture
+def world() -> World:
+    return World(0, ["n1", "n2"])
+
+
+@pytest.fixture(params=SIDES)
+def side(request: pytest.FixtureRequest, world: World) -> ConsulSide:
+    """Consul's KV and locks."""
+    if request.param == "memory":
+        here, cut = ports(world, world.nodes["n1"]), world.nodes["n2"]
+        cut.cut_until = float("inf")
+        return ConsulSide(
+            here.store,
+            here.leases,
+            ports(world, cut).store,
+            lambda seconds, call: world.at(world.now + seconds, call),
+            lambda: world.now,
+            lambda: world.pause(0.1),
+            lambda session: world.end_session(session, delay=True),
+        )
+    agent = Consul(request.getfixturevalue("consul"))
+    return ConsulSide(
+        ConsulStore(agent),
+        ConsulLeases(agent, "here"),
+        ConsulStore(Consul("http://127.0.0.1:1")),
+        lambda seconds, call: threading.Timer(seconds, call).start(),
+        time.monotonic,
+        lambda: time.sleep(0.1),
+        lambda session: agent.ask(lambda c: c.session.destroy(session)),
+    )
+
+
+@pytest.fixture(params=["memory", "real"])
+def journal(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Journal:
+    return ports(world, world.nodes["n1"]).journal if request.param == "memory" else FileJournal(tmp_path)
+
+
+@pytest.fixture(params=SIDES)
+def checkout(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[CheckoutSide]:
+    """git and the deploy directories."""
+    if request.param == "memory":
+        here = ports(world, world.nodes["n1"])
+
+        def fail() -> str:
+            world.failing = lambda what: what == "clone"
+            return "main"
+
+        yield CheckoutSide(here.code, here.deploys, "git://git.example.com/some", fail)
+        return
+    with git_repository(tmp_path) as url:
+        (tmp_path / "deploy").mkdir()
+        yield CheckoutSide(Git(), DeployDirectories(tmp_path / "deploy", tmp_path / "own"), url, lambda: "nowhere")
