@@ -7,7 +7,7 @@ VENV_READY = $(HOME)/.cache/cluster-lab/venv/ready-$(shell (pwd; cat setup.py py
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-demo:  ## three nodes on this machine: WordPress deployed, written to, moved with its data
+demo:  ## three nodes on this machine: WordPress deployed, written to, moved with its data, ruined, rolled back
 	@lab/demo
 
 dev: venv  ## an environment to work in; prints how to use it

@@ -1,4 +1,4 @@
-"""The demo: set up, deploy, write, move, read; every step said with its time."""
+"""The demo: set up, deploy, write, move, read, ruin, roll back; every step said with its time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from clusterlab import apps, cluster, host
+from clusterlab.apps import names
 from clusterlab.run import PROJECT, LabError, run, step
 from clusterlab.visitor import asking
 
@@ -46,7 +47,7 @@ def _demo() -> int:
     url = apps.publish(PROJECT / "examples/wordpress", "wordpress")
 
     print("2. WordPress on node1, its copy on node2")
-    _operation(node3, url, "node1", "node2")
+    _operation(node3, url, "deploy", master="node1", slave="node2")
 
     print("3. A post")
     link = _write()
@@ -54,32 +55,34 @@ def _demo() -> int:
 
     print("4. WordPress moves to node2, with its data, while a visitor asks node3 every 10 ms")
     with asking(node3.address, SITE, "/wp-login.php") as seen:
-        _operation(node3, url, "node2", "node1")
+        _operation(node3, url, "deploy", master="node2", slave="node1")
         time.sleep(1)  # the visitor sees some of the time after
     print(f"   the visitor asked {len(seen.answers)} times: {len(seen.failed)} errors, {seen.longest:.2f} s without an answer at worst")
 
     print("5. The post, through node3")
-    page = node3.inside(["curl", "-fsSL", "-m", "30", "--resolve", f"{SITE}:80:{node3.address}", f"http://{SITE}{link}"]).stdout
-    if TITLE not in page:
-        raise LabError("the post is gone: that must never happen")
-    print(f"   it is there: {TITLE!r}")
+    _read(node3, link)
+
+    print("6. Somebody deletes all of WordPress's data, and it comes back as it was before")
+    before = _ruin(cluster.by_name("node2"), url)
+    _operation(node3, url, "rollback", to=before)
+    _read(node3, link)
     print(f"\nOpen it:      http://localhost:{cluster.HTTP}/   (admin / only-for-the-demo)")
     print("Look around:  lab/lab status; lab/lab exec node2 docker ps; lab/lab --help")
     print("Clean up:     make clean")
     return 1 if seen.failed else 0
 
 
-def _operation(node: Any, url: str, master: str, slave: str) -> None:
-    payload = json.dumps({"master": master, "slave": slave, "branch": "main", "repo": url})
-    print(f"   docker compose exec consul consul event -name=deploy '{payload}'")
+def _operation(node: Any, url: str, kind: str, **values: str) -> None:
+    payload = json.dumps({**values, "branch": "main", "repo": url})
+    print(f"   docker compose exec consul consul event -name={kind} '{payload}'")
     before = apps.last_event(node, url, "main")
-    apps.event(node, "deploy", payload)
+    apps.event(node, kind, payload)
     outcome = apps.wait(node, url, "main", 600, after=before)
     history = apps.history(node, outcome["app"], outcome["event"])
     for line in history.get("steps", []):
         print(f"   {line['seconds']:7.2f} s  {line['node']}  {line['step']}{'   *' if line['down'] and history['downtime'] else ''}")
     if outcome["outcome"] != "committed":
-        raise LabError(f"the deploy was taken back: {outcome.get('why')}\n{history.get('tail', '')}")
+        raise LabError(f"the {kind} was taken back: {outcome.get('why')}\n{history.get('tail', '')}")
     if history.get("downtime") is not None:
         print(f"   {history['downtime']:7.2f} s  from the hold to the commit (*), while requests waited at the proxies")
 
@@ -87,3 +90,20 @@ def _operation(node: Any, url: str, master: str, slave: str) -> None:
 def _write() -> str:
     script = PROJECT / "examples/wordpress/post"
     return run([script, f"http://127.0.0.1:{cluster.HTTP}", SITE, TITLE]).stdout.strip()
+
+
+def _read(node: Any, link: str) -> None:
+    page = node.inside(["curl", "-fsSL", "-m", "30", "--resolve", f"{SITE}:80:{node.address}", f"http://{SITE}{link}"]).stdout
+    if TITLE not in page:
+        raise LabError("the post is gone: that must never happen")
+    print(f"   it is there: {TITLE!r}")
+
+
+def _ruin(node: Any, url: str) -> str:
+    """Returns the time before."""
+    before = node.inside(["date", "-u", "+%Y-%m-%dT%H:%M:%S"]).stdout.strip()
+    project = names.project_name(names.app_name(url, "main"))
+    command = f"rm -rf /var/lib/buttervolume/volumes/{project}_*/*"
+    print(f"   {command}")
+    node.inside(["sh", "-c", command], check=False)  # what is in use may resist
+    return before
