@@ -20,7 +20,7 @@ from handler.execute import conclude, concluded, execute
 from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
-from handler.residence import ABORTED, begun, outcome
+from handler.residence import ABORTED, COMMITTED, begun, outcome
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +56,17 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
         newest = number == len(known) - 1
         ended = ctx.outcome() is not None
         part = plan(op, ctx.me)
-        if newest or started or not ended:
+        if not ended or newest or (started and not _overtaken(ports, drivers, known[number + 1 :])):
             complete = execute(ctx, part, superseded=ended and not newest) and complete
         else:
             conclude(ctx, part)
     return complete
+
+
+def _overtaken(ports: Ports, drivers: tuple[str, ...], later: list[Operation]) -> bool:
+    """We have taken part in a commit that followed: what is left of an older operation would clean away what that one has made."""
+    ours = (Context(op, ports, drivers) for op in later if ports.journal.done(op.app, op.event.id))
+    return any(ctx.outcome() == COMMITTED and plan(ctx.op, ctx.me).before for ctx in ours)
 
 
 def _open_intent(ports: Ports, app: str) -> Event | None:
