@@ -70,6 +70,11 @@ def disk_full(run: Run, node: Node, seconds: float) -> None:
     node.full_until = run.world.now + seconds
 
 
+def docker_silent(run: Run, node: Node, seconds: float) -> None:
+    """As while dockerd restarts: containers go on, but nobody can be asked about them, nor Buttervolume, which is a plugin of Docker."""
+    node.silent_until = run.world.now + seconds
+
+
 def session_ends(run: Run, _node: Node, _seconds: float) -> None:
     """Consul, or a person, ends a session early. (That sessions end late is always so: see ``World.renew``.)"""
     if run.world.sessions:
@@ -115,6 +120,7 @@ FAULTS: dict[str, Fault] = {
     "cut from peers": cut_from_peers,
     "isolated": isolated,
     "disk full": disk_full,
+    "Docker silent": docker_silent,
     "session ends": session_ends,
     "program fails": program_fails,
     "answer lost": answer_lost,

@@ -48,6 +48,21 @@ class Disk(Port):
             raise errors.CommandFailed(f"{what} failed", "No space left on device")
 
 
+class Docker(Disk):
+    """What is asked of dockerd, or of its plugin."""
+
+    def ask(self, what: str, seconds: float = 0.0, *, change: bool = True) -> None:
+        (self.act if change else self.look)(what, seconds)
+        if self.world.now < self.node.silent_until:
+            raise errors.Temporary(f"Docker does not answer: {what}")
+
+    def command(self, what: str) -> None:
+        """As ``docker compose``, which only ends with an error."""
+        self.may_fail(what)
+        if self.world.now < self.node.silent_until:
+            raise errors.CommandFailed(f"{what} failed", "Cannot connect to the Docker daemon")
+
+
 class Code(Disk):
     """``Code``: every repository has the same compose file, and an ``update.sh``."""
 
@@ -58,7 +73,7 @@ class Code(Disk):
         return commit or f"{self.world.random.getrandbits(160):040x}"
 
 
-class Compose(Disk):
+class Compose(Docker):
     """``Compose``: each app is one service with one volume."""
 
     def config(self, directory: str) -> dict[str, Any]:
@@ -76,7 +91,7 @@ class Compose(Disk):
 
     def pull(self, directory: str, services: Sequence[str]) -> None:
         self.look(f"pull {directory} {' '.join(services)}", self.world.random.uniform(0.1, 5.0))
-        self.may_fail("pull")
+        self.command("pull")
 
     def build(self, directory: str, guard: Guard) -> None:
         self.look(f"build {directory}")
@@ -86,7 +101,7 @@ class Compose(Disk):
         app, deploy_id = split(directory)
         self.act(f"up {directory}", self.world.random.uniform(0.1, 2.0))
         guard()
-        self.may_fail("up")
+        self.command("up")
         guarded = f"/run/cluster/own/{app}" in self.node.deploys.get((app, deploy_id), {}).get(OVERRIDE, "")
         if guarded and app not in self.node.tokens:
             raise errors.CommandFailed("bind source path does not exist")
@@ -98,20 +113,20 @@ class Compose(Disk):
         self.node.containers[project] = Container(deploy_id, "running", self.world.now, guarded)
 
     def stop(self, project: str, seconds: int) -> None:
-        self.act(f"stop {project}", self.world.random.uniform(0.05, 2.0))
+        self.ask(f"stop {project}", self.world.random.uniform(0.05, 2.0))
         if project in self.node.containers:
             self.node.containers[project].state = "exited"
 
     def start(self, project: str) -> None:
-        self.act(f"start {project}")
+        self.ask(f"start {project}")
 
     def pause(self, containers: Sequence[str]) -> None:
-        self.act(f"pause {' '.join(containers)}")
+        self.ask(f"pause {' '.join(containers)}")
         self.may_fail("pause")
         self._turn(containers, "running", "paused")
 
     def unpause(self, containers: Sequence[str]) -> None:
-        self.act(f"unpause {' '.join(containers)}")
+        self.ask(f"unpause {' '.join(containers)}")
         self._turn(containers, "paused", "running")
 
     def _turn(self, containers: Sequence[str], before: str, after: str) -> None:
@@ -124,11 +139,11 @@ class Compose(Disk):
         self.may_fail("execute")
 
     def remove(self, project: str) -> None:
-        self.act(f"remove {project}")
+        self.ask(f"remove {project}")
         self.node.containers.pop(project, None)
 
     def containers(self, project: str) -> tuple[Seen, ...]:
-        self.look(f"containers {project}")
+        self.ask(f"containers {project}", change=False)
         found = self.node.containers.get(project)
         if not found:
             return ()
@@ -139,14 +154,14 @@ class Compose(Disk):
         return (Seen(f"{project}-web-1", "web", found.state, health, 0, 0, "172.18.0.9"),)
 
     def logs(self, project: str, lines: int) -> str:
-        self.look(f"logs {project}")
+        self.ask(f"logs {project}", change=False)
         return f"last {lines} lines"
 
     def remove_images(self, app_tag_prefix: str, keep: Sequence[str]) -> None:
         self.look(f"remove images {app_tag_prefix} but {keep}")
 
 
-class Volumes(Disk):
+class Volumes(Docker):
     """``Volumes``: a live volume is the list of words that were written to it."""
 
     def exists(self, volume: str) -> bool:
@@ -156,17 +171,22 @@ class Volumes(Disk):
         return tuple(volume for volume in self.node.volumes if volume.startswith(f"{project}_"))
 
     def create(self, volume: str, labels: Mapping[str, str]) -> None:
-        self.act(f"create {volume}")
+        self.ask(f"create {volume}")
         self.node.volumes.setdefault(volume, [])
 
     def remove(self, volume: str) -> None:
-        self.act(f"remove volume {volume}")
+        self.ask(f"remove volume {volume}")
         if volume.removesuffix("_data") in self.node.containers:
             raise errors.Temporary("a container uses it")
         self.node.volumes.pop(volume, None)
 
+<<<<<<< HEAD
     def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
         self.act(f"snapshot {' '.join(volumes)}")
+=======
+    def snapshot(self, volume: str) -> str:
+        self.ask(f"snapshot {volume}")
+>>>>>>> 7c18502 (The simulation's Docker may be silent for a while; an old clean-up after a later commit is a planted fault)
         self.may_fail("snapshot")
         if gone := [volume for volume in volumes if volume not in self.node.volumes]:
             raise errors.Permanent(f"there is no volume {gone[0]}")
@@ -179,7 +199,7 @@ class Volumes(Disk):
         return name
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
-        self.act(f"send {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
+        self.ask(f"send {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
         guard()
         peer = next((node for node in self.world.nodes.values() if node.address == host), None)
         if peer is None or snapshot not in self.node.snapshots:
@@ -209,8 +229,13 @@ class Volumes(Disk):
     def adopt(self, snapshot: str, host: str) -> None:
         self.look(f"adopt {snapshot} of {host}")
 
+<<<<<<< HEAD
     def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
         self.act(f"restore {snapshot}")
+=======
+    def restore(self, snapshot: str, volume: str) -> None:
+        self.act(f"restore {snapshot}")
+>>>>>>> 7c18502 (The simulation's Docker may be silent for a while; an old clean-up after a later commit is a planted fault)
         if not (snapshot in self.node.snapshots and self.node.snapshots[snapshot].complete):
             raise errors.Permanent(f"{snapshot} cannot be restored")
         self.may_fail("snapshot")
@@ -223,12 +248,12 @@ class Volumes(Disk):
         self.node.volumes[volume] = list(self.node.snapshots[snapshot].data)
 
     def drop(self, snapshot: str) -> None:
-        self.act(f"drop {snapshot}")
+        self.ask(f"drop {snapshot}")
         if self.node.snapshots.pop(snapshot, None):
             self.world.on_drop(snapshot)
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
-        self.act(f"schedule {volume} {dict(actions)}")
+        self.ask(f"schedule {volume} {dict(actions)}")
         self.node.schedules[volume] = dict(actions)
 
     def pause_schedules(self, volumes: Collection[str]) -> None:
