@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from memory import ports
 from repositories import git_repository
-from sides import CheckoutSide, ConsulSide
-from world import World
+from sides import CheckoutSide, ConsulSide, StorageSide
+from world import Snapshot, World
 
 from handler.adapters.consul import Consul, ConsulStore
 from handler.adapters.files import DeployDirectories, FileJournal
@@ -72,3 +72,24 @@ def checkout(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> It
     with git_repository(tmp_path) as url:
         (tmp_path / "deploy").mkdir()
         yield CheckoutSide(Git(), DeployDirectories(tmp_path / "deploy", tmp_path / "own"), url, lambda: "nowhere")
+
+
+@pytest.fixture
+def storage(world: World) -> StorageSide:
+    """In memory; tests/lab/test_ports.py runs the same tests on Buttervolume, btrfs and Docker."""
+    here, there = world.nodes["n1"], world.nodes["n2"]
+    nodes = {"here": here, "there": there}
+
+    def break_off(snapshot: str) -> None:
+        here.snapshots[snapshot] = Snapshot((), complete=False)
+
+    return StorageSide(
+        ports(world, here).volumes,
+        ports(world, there).volumes,
+        ports(world, here).compose,
+        here.address,
+        there.address,
+        lambda where, volume, word: nodes[where].volumes[volume].append(word),
+        lambda where, volume: list(nodes[where].volumes[volume]),
+        break_off,
+    )

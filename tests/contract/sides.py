@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from handler.ports import Code, Deploys, Leases, Store
+from handler.ports import Code, Compose, Deploys, Leases, Store, Volumes
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,19 @@ class CheckoutSide:
 
     def fetch(self, app: str, deploy_id: str) -> str:
         return self.code.fetch(self.repo, "main", self.deploys.path(app, deploy_id))
+
+
+@dataclass(frozen=True)
+class StorageSide:
+    """Volumes of one node and of its peer. ``write`` and ``read`` are what an app would do with a live volume; ``break_off`` leaves what an
+    interrupted receive leaves.
+    """
+
+    volumes: Volumes
+    peer: Volumes
+    compose: Compose
+    host: str
+    peer_host: str
+    write: Callable[[str, str, str], None]
+    read: Callable[[str, str], list[str]]
+    break_off: Callable[[str], None]

@@ -1,0 +1,140 @@
+"""``Volumes``, and what ``Compose`` says of a project that is not there: in memory; tests/lab/test_ports.py runs the same on real nodes."""
+
+import uuid
+
+import pytest
+from sides import StorageSide
+
+from handler.errors import CommandFailed, Permanent
+
+NOWHERE = "10.211.55.250"
+"""An address at which nobody answers."""
+
+
+@pytest.fixture
+def volume() -> str:
+    return f"contract{uuid.uuid4().hex[:8]}_data"
+
+
+def _guard() -> None:
+    pass
+
+
+def test_a_volume_comes_and_goes(storage: StorageSide, volume: str) -> None:
+    assert not storage.volumes.exists(volume)
+    storage.volumes.create(volume, {"some": "label"})
+    storage.write("here", volume, "word")
+    storage.volumes.create(volume, {"some": "label"})
+    assert storage.volumes.exists(volume)
+    assert storage.read("here", volume) == ["word"]
+    storage.volumes.remove(volume)
+    storage.volumes.remove(volume)
+    assert not storage.volumes.exists(volume)
+
+
+def test_snapshots_are_listed_by_age_and_are_complete(storage: StorageSide, volume: str) -> None:
+    assert storage.volumes.copies(volume) == ()
+    storage.volumes.create(volume, {})
+    first, second = storage.volumes.snapshot(volume), storage.volumes.snapshot(volume)
+    assert first.startswith(f"{volume}@")
+    assert storage.volumes.copies(volume) == (first, second)
+    assert storage.volumes.complete(first)
+    assert not storage.volumes.complete(f"{volume}@2020-01-01T00:00:00.000000")
+    storage.volumes.remove(volume)
+    assert storage.volumes.copies(volume) == (first, second)
+
+
+def test_a_snapshot_is_dropped(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    first, second = storage.volumes.snapshot(volume), storage.volumes.snapshot(volume)
+    storage.volumes.drop(first)
+    storage.volumes.drop(first)
+    assert storage.volumes.copies(volume) == (second,)
+    assert not storage.volumes.complete(first)
+
+
+def test_there_is_no_snapshot_of_what_is_not_there(storage: StorageSide, volume: str) -> None:
+    with pytest.raises(Permanent):
+        storage.volumes.snapshot(volume)
+
+
+def test_a_restore_brings_exactly_the_named_state_and_keeps_what_was_live(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    storage.write("here", volume, "one")
+    named = storage.volumes.snapshot(volume)
+    storage.write("here", volume, "two")
+    later = storage.volumes.snapshot(volume)
+    storage.write("here", volume, "three")
+    storage.volumes.restore(named, volume)
+    assert storage.read("here", volume) == ["one"]
+    storage.write("here", volume, "it can be written")
+    (kept,) = set(storage.volumes.copies(volume)) - {named, later}
+    storage.volumes.restore(kept, volume)
+    assert storage.read("here", volume) == ["one", "two", "three"]
+
+
+def test_a_restore_makes_a_volume_that_is_not_there(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    storage.write("here", volume, "one")
+    named = storage.volumes.snapshot(volume)
+    storage.volumes.remove(volume)
+    storage.volumes.restore(named, volume)
+    assert storage.read("here", volume) == ["one"]
+
+
+@pytest.mark.parametrize("broken", [True, False], ids=["broken off", "unknown"])
+def test_nothing_is_restored_from_what_is_not_complete(storage: StorageSide, volume: str, *, broken: bool) -> None:
+    storage.volumes.create(volume, {})
+    storage.write("here", volume, "live")
+    name = f"{volume}@2020-01-01T00:00:00.000000"
+    if broken:
+        storage.break_off(name)
+        assert name in storage.volumes.copies(volume)
+    assert not storage.volumes.complete(name)
+    with pytest.raises(Permanent):
+        storage.volumes.restore(name, volume)
+    assert storage.read("here", volume) == ["live"]
+
+
+def test_what_was_sent_is_complete_at_the_peer_and_comes_back(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    storage.write("here", volume, "one")
+    for _ in range(2):
+        sent = storage.volumes.snapshot(volume)
+        storage.volumes.send(sent, storage.peer_host, _guard)
+        storage.volumes.send(sent, storage.peer_host, _guard)
+        assert storage.peer.complete(sent)
+    assert len(storage.peer.copies(volume)) == 2
+    storage.peer.adopt(sent, storage.host)
+    storage.peer.restore(sent, volume)
+    assert storage.read("there", volume) == ["one"]
+    storage.write("there", volume, "two")
+    back = storage.peer.snapshot(volume)
+    storage.peer.send(back, storage.host, _guard)
+    storage.volumes.restore(back, volume)
+    assert storage.read("here", volume) == ["one", "two"]
+
+
+def test_a_send_to_nobody_fails(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    with pytest.raises(CommandFailed):
+        storage.volumes.send(storage.volumes.snapshot(volume), NOWHERE, _guard)
+
+
+def test_schedules_are_what_was_said_last(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    assert storage.volumes.scheduled(volume) == {}
+    storage.volumes.schedule(volume, {"snapshot": 60, "purge:1h:1d": 1440})
+    storage.volumes.schedule(volume, {"snapshot": 30})
+    assert storage.volumes.scheduled(volume) == {"snapshot": 30}
+    storage.volumes.schedule(volume, {})
+    storage.volumes.schedule(volume, {})
+    assert storage.volumes.scheduled(volume) == {}
+
+
+def test_a_project_that_is_not_there_can_be_stopped_and_removed(storage: StorageSide, volume: str) -> None:
+    project = volume.removesuffix("_data")
+    assert storage.compose.containers(project) == ()
+    storage.compose.stop(project, 1)
+    storage.compose.remove(project)
+    assert storage.compose.containers(project) == ()
