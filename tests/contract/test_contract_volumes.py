@@ -6,6 +6,7 @@ import pytest
 from sides import StorageSide
 
 from handler.errors import CommandFailed, Permanent
+from handler.ports import Volumes
 
 NOWHERE = "10.211.55.250"
 """An address at which nobody answers."""
@@ -18,6 +19,10 @@ def volume() -> str:
 
 def _guard() -> None:
     pass
+
+
+def _snapshot(volumes: Volumes, volume: str) -> str:
+    return volumes.snapshot([volume])[volume]
 
 
 def test_a_volume_comes_and_goes(storage: StorageSide, volume: str) -> None:
@@ -35,7 +40,7 @@ def test_a_volume_comes_and_goes(storage: StorageSide, volume: str) -> None:
 def test_snapshots_are_listed_by_age_and_are_complete(storage: StorageSide, volume: str) -> None:
     assert storage.volumes.copies(volume) == ()
     storage.volumes.create(volume, {})
-    first, second = storage.volumes.snapshot(volume), storage.volumes.snapshot(volume)
+    first, second = _snapshot(storage.volumes, volume), _snapshot(storage.volumes, volume)
     assert first.startswith(f"{volume}@")
     assert storage.volumes.copies(volume) == (first, second)
     assert storage.volumes.complete(first)
@@ -46,7 +51,7 @@ def test_snapshots_are_listed_by_age_and_are_complete(storage: StorageSide, volu
 
 def test_a_snapshot_is_dropped(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
-    first, second = storage.volumes.snapshot(volume), storage.volumes.snapshot(volume)
+    first, second = _snapshot(storage.volumes, volume), _snapshot(storage.volumes, volume)
     storage.volumes.drop(first)
     storage.volumes.drop(first)
     assert storage.volumes.copies(volume) == (second,)
@@ -55,28 +60,42 @@ def test_a_snapshot_is_dropped(storage: StorageSide, volume: str) -> None:
 
 def test_there_is_no_snapshot_of_what_is_not_there(storage: StorageSide, volume: str) -> None:
     with pytest.raises(Permanent):
-        storage.volumes.snapshot(volume)
+        _snapshot(storage.volumes, volume)
 
 
 def test_a_restore_brings_exactly_the_named_state_and_keeps_what_was_live(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
     storage.write("here", volume, "one")
-    named = storage.volumes.snapshot(volume)
+    named = _snapshot(storage.volumes, volume)
     storage.write("here", volume, "two")
-    later = storage.volumes.snapshot(volume)
+    later = _snapshot(storage.volumes, volume)
     storage.write("here", volume, "three")
     storage.volumes.restore(named, volume)
     assert storage.read("here", volume) == ["one"]
     storage.write("here", volume, "it can be written")
     (kept,) = set(storage.volumes.copies(volume)) - {named, later}
-    storage.volumes.restore(kept, volume)
+    storage.volumes.restore(kept, volume, keep=False)
     assert storage.read("here", volume) == ["one", "two", "three"]
+    assert set(storage.volumes.copies(volume)) == {named, later, kept}
+
+
+def test_snapshots_of_one_point_have_one_time_and_live_volumes_are_known_by_their_project(storage: StorageSide, volume: str) -> None:
+    project = volume.partition("_")[0]
+    other = f"{project}_other"
+    for name in (volume, other):
+        storage.volumes.create(name, {})
+    assert storage.volumes.live(project) == (volume, other)
+    taken = storage.volumes.snapshot([volume, other])
+    assert len({name.partition("@")[2] for name in taken.values()}) == 1
+    for name in (volume, other):
+        storage.volumes.remove(name)
+    assert storage.volumes.live(project) == ()
 
 
 def test_a_restore_makes_a_volume_that_is_not_there(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
     storage.write("here", volume, "one")
-    named = storage.volumes.snapshot(volume)
+    named = _snapshot(storage.volumes, volume)
     storage.volumes.remove(volume)
     storage.volumes.restore(named, volume)
     assert storage.read("here", volume) == ["one"]
@@ -100,7 +119,7 @@ def test_what_was_sent_is_complete_at_the_peer_and_comes_back(storage: StorageSi
     storage.volumes.create(volume, {})
     storage.write("here", volume, "one")
     for _ in range(2):
-        sent = storage.volumes.snapshot(volume)
+        sent = _snapshot(storage.volumes, volume)
         storage.volumes.send(sent, storage.peer_host, _guard)
         storage.volumes.send(sent, storage.peer_host, _guard)
         assert storage.peer.complete(sent)
@@ -109,7 +128,7 @@ def test_what_was_sent_is_complete_at_the_peer_and_comes_back(storage: StorageSi
     storage.peer.restore(sent, volume)
     assert storage.read("there", volume) == ["one"]
     storage.write("there", volume, "two")
-    back = storage.peer.snapshot(volume)
+    back = _snapshot(storage.peer, volume)
     storage.peer.send(back, storage.host, _guard)
     storage.volumes.restore(back, volume)
     assert storage.read("here", volume) == ["one", "two"]
@@ -118,18 +137,18 @@ def test_what_was_sent_is_complete_at_the_peer_and_comes_back(storage: StorageSi
 def test_a_send_to_nobody_fails(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
     with pytest.raises(CommandFailed):
-        storage.volumes.send(storage.volumes.snapshot(volume), NOWHERE, _guard)
+        storage.volumes.send(_snapshot(storage.volumes, volume), NOWHERE, _guard)
 
 
 def test_schedules_are_what_was_said_last(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
-    assert storage.volumes.scheduled(volume) == {}
+    assert storage.volumes.schedules().get(volume, {}) == {}
     storage.volumes.schedule(volume, {"snapshot": 60, "purge:1h:1d": 1440})
     storage.volumes.schedule(volume, {"snapshot": 30})
-    assert storage.volumes.scheduled(volume) == {"snapshot": 30}
+    assert storage.volumes.schedules()[volume] == {"snapshot": 30}
     storage.volumes.schedule(volume, {})
     storage.volumes.schedule(volume, {})
-    assert storage.volumes.scheduled(volume) == {}
+    assert storage.volumes.schedules().get(volume, {}) == {}
 
 
 def test_a_project_that_is_not_there_can_be_stopped_and_removed(storage: StorageSide, volume: str) -> None:

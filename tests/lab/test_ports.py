@@ -19,9 +19,9 @@ pytestmark = pytest.mark.lab
 ASK = """
 import json, sys
 from handler import errors, settings, worker
-port, name, args = json.load(sys.stdin)
+port, name, args, more = json.load(sys.stdin)
 try:
-    found = getattr(getattr(worker.wire(settings.read()), port), name)(*[(lambda: None) if arg == "guard" else arg for arg in args])
+    found = getattr(getattr(worker.wire(settings.read()), port), name)(*[(lambda: None) if arg == "guard" else arg for arg in args], **more)
     print(json.dumps({"found": found}))
 except errors.ClusterError as error:
     print(json.dumps({"error": type(error).__name__, "text": str(error)}))
@@ -37,10 +37,10 @@ class Remote:
         self._node, self._port = node, port
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *args: self._ask(name, ["guard" if callable(arg) else arg for arg in args])
+        return lambda *args, **more: self._ask(name, ["guard" if callable(arg) else arg for arg in args], more)
 
-    def _ask(self, name: str, args: list[Any]) -> Any:
-        answer = self._node.inside([*WORKER, "python3", "-c", ASK], input=json.dumps([self._port, name, args])).stdout
+    def _ask(self, name: str, args: list[Any], more: dict[str, Any]) -> Any:
+        answer = self._node.inside([*WORKER, "python3", "-c", ASK], input=json.dumps([self._port, name, args, more])).stdout
         said = json.loads(answer.splitlines()[-1])
         if "error" in said:
             error = getattr(errors, said["error"])

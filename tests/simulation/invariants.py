@@ -28,15 +28,16 @@ def i1_one_copy_may_accept_writes(run: Run, app: App) -> str:
         found = node.containers.get(app.project)
         if found is not None and found.state in ("running", "paused"):
             running.append(node.name)
-    if len(running) < 2 or _forced(run, app, running):
+    if len(running) < 2 or _taken_over(run, app, running):
         return ""
     return f"I1: copies of {app.name} run on {' and '.join(running)}"
 
 
-def _forced(run: Run, app: App, running: list[str]) -> bool:
-    """The one exception: somebody forced a takeover from a master that is alive and does not hear of it."""
-    plans = [op for op in run.plans.values() if op.app == app.name and op.event.kind is Kind.TAKEOVER and op.event.force]
-    return any(running in ([op.source, op.target], [op.target, op.source]) for op in plans)
+def _taken_over(run: Run, app: App, running: list[str]) -> bool:
+    """The one exception: a takeover from a master that is not dead, and cannot hear of it: cut off, or alive and replaced by force."""
+    plans = [op for op in run.plans.values() if op.app == app.name and op.event.kind is Kind.TAKEOVER]
+    deaf = [op for op in plans if op.event.force or run.world.nodes[op.source].unseen[1]]
+    return any(running in ([op.source, op.target], [op.target, op.source]) for op in deaf)
 
 
 def i5_no_hold_after_the_commit(run: Run, app: App) -> str:

@@ -180,13 +180,8 @@ class Volumes(Docker):
             raise errors.Temporary("a container uses it")
         self.node.volumes.pop(volume, None)
 
-<<<<<<< HEAD
     def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
         self.act(f"snapshot {' '.join(volumes)}")
-=======
-    def snapshot(self, volume: str) -> str:
-        self.ask(f"snapshot {volume}")
->>>>>>> 7c18502 (The simulation's Docker may be silent for a while; an old clean-up after a later commit is a planted fault)
         self.may_fail("snapshot")
         if gone := [volume for volume in volumes if volume not in self.node.volumes]:
             raise errors.Permanent(f"there is no volume {gone[0]}")
@@ -229,13 +224,8 @@ class Volumes(Docker):
     def adopt(self, snapshot: str, host: str) -> None:
         self.look(f"adopt {snapshot} of {host}")
 
-<<<<<<< HEAD
     def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
         self.act(f"restore {snapshot}")
-=======
-    def restore(self, snapshot: str, volume: str) -> None:
-        self.act(f"restore {snapshot}")
->>>>>>> 7c18502 (The simulation's Docker may be silent for a while; an old clean-up after a later commit is a planted fault)
         if not (snapshot in self.node.snapshots and self.node.snapshots[snapshot].complete):
             raise errors.Permanent(f"{snapshot} cannot be restored")
         self.may_fail("snapshot")
