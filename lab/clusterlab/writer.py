@@ -45,6 +45,11 @@ class Writer:
             self.acknowledged.append(line)
         return done
 
+    def replaced_by(self, other: Writer) -> None:
+        """The app has the data that ``other`` wrote, and none of what was written before."""
+        self.tried += other.tried
+        self.acknowledged = list(other.acknowledged)
+
     def complaint(self, read: Callable[[], tuple[int, str]] | None = None) -> str:
         """What is wrong with the data that the app has now; empty when nothing is. ``read`` asks another way than through ``address``."""
         status, text = (read or (lambda: self.ask("/data")))()

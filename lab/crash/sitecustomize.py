@@ -4,7 +4,8 @@ Python imports a module of this name at its start; the shipped handler knows not
 the crash is exactly there, or makes something else fail and lets the thread go on. Files below ``/crash``, which the host sees too
 (:mod:`clusterlab.crash`):
 
-``arm/<app>``      the entry, deploy ids replaced by ``DEPLOY``; consumed before the thread stops, so that it happens once
+``arm/<app>``      the entry, with ``DEPLOY`` for ids of deploys and ``TIME`` for snapshots' times; consumed before it stops, so that
+                   it happens once
 ``reached/<app>``  the thread stands there, until the file is removed
 ``log``            every entry of every journal: app, event, entry, separated by tabs
 
@@ -20,7 +21,7 @@ from pathlib import Path
 from handler.adapters.files import FileJournal
 
 CRASH = Path("/crash")
-_DEPLOY = re.compile(r"\b\d{14}-\w{4}\b")
+_NAMES = ((re.compile(r"\b\d{14}-\w{4}\b"), "DEPLOY"), (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+"), "TIME"), (re.compile(r", \d+ min old"), ""))
 _mark = FileJournal.mark
 
 
@@ -38,7 +39,9 @@ def _stop_where_asked(app: str, entry: str) -> None:
 
 
 def _mark_and_stop(self: FileJournal, app: str, event: str, entry: str) -> None:
-    known = _DEPLOY.sub("DEPLOY", entry)
+    known = entry
+    for pattern, name in _NAMES:
+        known = pattern.sub(name, known)
     if " done " in entry:
         _stop_where_asked(app, known)
     _mark(self, app, event, entry)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from handler.core.model import Event, Kind, Operation, Placement, Role
+from handler.core.model import Event, Kind, Operation, Origin, Placement, Role
 from handler.core.plan import Plan, Undo, plan
 from handler.core.steps import Step
 
 VICTIM, OTHER, THIRD = NODES = ("node1", "node2", "node3")
 CHUNK = 8
 """Kills in one operation: longer chains are done in several operations, so that tracks end at about the same time."""
-DEPLOY, VOLUME = "DEPLOY", "VOLUME"
-"""Stand for a deploy's id and the app's volume in what steps say."""
+DEPLOY, PREVIOUS, VOLUME, ORIGIN, TIME = "DEPLOY", "PREVIOUS", "VOLUME", "ORIGIN", "TIME"
+"""Stand for ids of deploys, the app's volume, the app whose data a migrate brings, and a snapshot's time in what steps say."""
 
 
 @dataclass(frozen=True)
@@ -27,27 +27,49 @@ class Point:
     moment: str
     step: Step
 
-    def entry(self, volume: str = VOLUME) -> str:
-        return f"{self.phase} {self.moment} {self.step}".replace(VOLUME, volume)
+    def entry(self, volume: str = VOLUME, origin: str = ORIGIN) -> str:
+        return f"{self.phase} {self.moment} {self.step}".replace(PREVIOUS, DEPLOY).replace(VOLUME, volume).replace(ORIGIN, origin)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """An operation: what is sent, from where the app is to where it shall be."""
+    """An operation: from where the app is to where it shall be. ``origin`` is where the app lives whose data a migrate brings."""
 
     kind: Kind
     before: Placement
     after: Placement
-    values: tuple[tuple[str, Any], ...] = ()
+    origin: str = ""
 
     def operation(self) -> Operation:
-        event = Event("0", self.kind, "app", "", "", self.after.master, self.after.slave, update=bool(dict(self.values).get("update")))
+        """As the handler will make it, with names in the place of what is not known yet."""
+        data_only = self.kind in (Kind.TAKEOVER, Kind.MIGRATE)
+        event = Event(
+            "0",
+            self.kind,
+            "app",
+            "",
+            "",
+            self.after.master,
+            self.after.slave,
+            update=self.kind is Kind.DEPLOY,
+            to=DEPLOY if self.kind is Kind.ROLLBACK else "",
+            force=self.kind is Kind.TAKEOVER,
+        )
         known = bool(self.before.master)
-        return Operation(event, self.before, self.after, DEPLOY, DEPLOY if known else "", (VOLUME,) if known else ())
+        return Operation(
+            event,
+            self.before,
+            self.after,
+            DEPLOY,
+            (DEPLOY if data_only else PREVIOUS) if known else "",
+            (VOLUME,) if known else (),
+            restore=((VOLUME, f"{VOLUME}@{TIME}"),) if self.kind in (Kind.ROLLBACK, Kind.TAKEOVER) else (),
+            origin=Origin(ORIGIN, self.origin, ((ORIGIN, VOLUME),), keeps=self.origin == self.before.master) if self.origin else None,
+        )
 
     def __str__(self) -> str:
         places = [f"{place.master or '-'}/{place.slave or '-'}" for place in (self.before, self.after)]
-        return f"{self.kind} {places[0]} -> {places[1]}"
+        return f"{self.kind} {places[0]} -> {places[1]}{f' with data from {self.origin}' if self.origin else ''}"
 
 
 @dataclass(frozen=True)
@@ -75,8 +97,7 @@ def _placed(role: Role) -> Placement:
 
 def _deploys() -> Iterator[Setup]:
     for was, becomes in product([None, *Role], Role):
-        before, after = _placed(was) if was else Placement(), _placed(becomes)
-        yield Setup(Kind.DEPLOY, before, after, (("master", after.master), ("slave", after.slave), ("update", True)))
+        yield Setup(Kind.DEPLOY, _placed(was) if was else Placement(), _placed(becomes))
 
 
 def _destroys() -> Iterator[Setup]:
@@ -84,7 +105,29 @@ def _destroys() -> Iterator[Setup]:
         yield Setup(Kind.DESTROY, _placed(role), Placement())
 
 
-SETUPS: dict[Kind, Callable[[], Iterable[Setup]]] = {Kind.DEPLOY: _deploys, Kind.DESTROY: _destroys}
+def _rollbacks() -> Iterator[Setup]:
+    for role in Role:
+        yield Setup(Kind.ROLLBACK, _placed(role), _placed(role))
+
+
+def _takeovers() -> Iterator[Setup]:
+    """By the slave, which has a copy; the former master becomes the slave."""
+    for before in map(_placed, Role):
+        yield Setup(Kind.TAKEOVER, before, Placement(before.slave, before.master))
+
+
+def _migrates() -> Iterator[Setup]:
+    for role, origin in product(Role, (VICTIM, THIRD)):
+        yield Setup(Kind.MIGRATE, _placed(role), _placed(role), origin)
+
+
+SETUPS: dict[Kind, Callable[[], Iterable[Setup]]] = {
+    Kind.DEPLOY: _deploys,
+    Kind.DESTROY: _destroys,
+    Kind.ROLLBACK: _rollbacks,
+    Kind.TAKEOVER: _takeovers,
+    Kind.MIGRATE: _migrates,
+}
 
 
 # --- the list ------------------------------------------------------------------------------------------------------
@@ -92,20 +135,32 @@ SETUPS: dict[Kind, Callable[[], Iterable[Setup]]] = {Kind.DEPLOY: _deploys, Kind
 
 @dataclass
 class _Shares:
-    """Setups whose plans have the same steps in a phase do these points in turns: each point is done in one of them."""
+    """Plans that have done the same steps up to a point are in the same state there: the point is done in one of their setups.
+
+    What leads to the outcome is shared by all kinds of events, what follows it by the setups of one kind.
+    """
 
     of: dict[tuple[Any, ...], list[Setup]] = field(default_factory=dict)
 
-    def mine(self, setup: Setup, points: Sequence[Point]) -> list[Point]:
-        sharers = self.of[_likeness(setup, points)]
-        return [point for number, point in enumerate(points) if sharers[number // 2 % len(sharers)] == setup]
+    def join(self, setup: Setup, part: Plan) -> None:
+        for name, points in phases(part).items():
+            for number in range(len(points)):
+                self.of.setdefault(likeness(setup, part, name, number), []).append(setup)
 
-    def join(self, setup: Setup, points: Sequence[Point]) -> None:
-        self.of.setdefault(_likeness(setup, points), []).append(setup)
+    def mine(self, setup: Setup, part: Plan, name: str) -> list[Point]:
+        points = phases(part)[name]
+        return [point for number, point in enumerate(points) if self._whose(setup, part, name, number) == setup]
+
+    def _whose(self, setup: Setup, part: Plan, name: str, number: int) -> Setup:
+        sharers = self.of[likeness(setup, part, name, number)]
+        return sharers[number // 2 % len(sharers)]
 
 
-def _likeness(setup: Setup, points: Sequence[Point]) -> tuple[Any, ...]:
-    return (setup.kind, *((point.phase, point.moment, type(point.step)) for point in points))
+def likeness(setup: Setup, part: Plan, name: str, number: int) -> tuple[Any, ...]:
+    """What is the same for points that need to be done once only."""
+    points = phases(part)[name]
+    kind = None if name == "before" else setup.kind
+    return (name, kind, part.leads, points[number].moment, *(type(point.step) for point in points[: number + 1 : 2]))
 
 
 def _points(phase: str, steps: Iterable[Step]) -> tuple[Point, ...]:
@@ -131,14 +186,13 @@ def jobs() -> list[Job]:
     setups = [setup for kind in Kind for setup in SETUPS[kind]()]
     shares = _Shares()
     for setup in setups:
-        for points in phases(plan(setup.operation(), VICTIM)).values():
-            shares.join(setup, points)
+        shares.join(setup, plan(setup.operation(), VICTIM))
     return [job for setup in setups for job in _jobs(setup, shares)]
 
 
 def _jobs(setup: Setup, shares: _Shares) -> Iterator[Job]:
     part = plan(setup.operation(), VICTIM)
-    found = {name: shares.mine(setup, points) for name, points in phases(part).items()}
+    found = {name: shares.mine(setup, part, name) for name in phases(part)}
     if part.leads:
         yield from _leading(setup, part, found)
         return

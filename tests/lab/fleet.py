@@ -10,7 +10,7 @@ from typing import Any
 
 import state
 from conftest import App, Lab
-from crash_points import NODES, OTHER, THIRD, VICTIM, Setup
+from crash_points import NODES, OTHER, THIRD, VICTIM, Point, Setup
 
 from clusterlab import apps, crash
 from clusterlab.run import wait_until
@@ -70,7 +70,7 @@ class Mover:
         stage = "before" if any(isinstance(one, step) for one in part.before) else "committed"
         one = next(one for one in getattr(part, stage) if isinstance(one, step))
         node = self.lab.node(self.stands_on)
-        crash.arm(node, self.app.app, f"{stage} begun {one}".replace("VOLUME", self.app.volume))
+        crash.arm(node, self.app.app, Point(stage, "begun", one).entry(self.app.volume))
         self.app.send(source=THIRD, master=after.master, slave=after.slave)
         wait_until(f"{self} stands there", lambda: crash.reached(node, self.app.app), 120)
 

@@ -4,6 +4,7 @@ Some apps have one operation each under way at the same time. When all of them s
 victim's worker is killed: so that one kill is exactly at a point of each app, and no kill is anywhere else.
 """
 
+import json
 import logging
 import threading
 import time
@@ -15,13 +16,14 @@ from pathlib import Path
 import pytest
 import state
 from conftest import App, Lab
-from crash_points import NODES, THIRD, VICTIM, Job, Setup, jobs
+from crash_points import NODES, THIRD, VICTIM, Job, Point, Setup, jobs
 
 from clusterlab import apps, crash
+from clusterlab.node import Node
 from clusterlab.run import wait_until
 from clusterlab.writer import Writer
 from handler.core import names
-from handler.core.model import Placement
+from handler.core.model import Kind, Placement
 from handler.core.plan import plan
 from handler.execute import CONCLUDED
 
@@ -30,6 +32,7 @@ pytestmark = pytest.mark.lab
 log = logging.getLogger(__name__)
 
 TRACKS = 12
+SCRIPT = "#!/bin/sh\nexit 0\n"
 REACHED, ENDED, SETTLED = 120.0, 120.0, 90.0
 """Deadlines in seconds: for a point to be reached, an operation to be complete, a node to be as its role says."""
 
@@ -77,13 +80,13 @@ class Work:
         self._left, self._mutex, self.points = list(todo), threading.Lock(), sum(len(job.points) for job in todo)
         self._number = 0
 
-    def take(self, place: Placement) -> Job | None:
+    def take(self, place: Placement, kind: Kind | None) -> Job | None:
         with self._mutex:
             if not self._left:
                 return None
             waiting = {before: [job for job in self._left if job.setup.before == before] for before in (j.setup.before for j in self._left)}
             before = place if place in waiting else max(waiting, key=lambda b: sum(len(job.points) for job in waiting[b]))
-            job = max(waiting[before], key=lambda job: len(job.points))
+            job = max(waiting[before], key=lambda job: (job.setup.kind is kind, len(job.points)))
             self._left.remove(job)
             return job
 
@@ -102,8 +105,11 @@ class Track:
     waves: Waves
     folder: Path
     number: int
+    origins: dict[str, "Origin"]
     began: float = field(default_factory=time.monotonic)
     place: Placement = field(default_factory=Placement)
+    kind: Kind | None = None
+    earlier: str = ""
     generation: int = 0
     failures: list[str] = field(default_factory=list)
     doing: str = ""
@@ -111,7 +117,8 @@ class Track:
     def run(self) -> None:
         try:
             self.new_app()
-            while not self.failures and (job := self.work.take(self.place)) is not None:
+            while not self.failures and (job := self.work.take(self.place, self.kind)) is not None:
+                self.kind = job.setup.kind
                 self.doing = f"{job.setup}, to be {job.outcome}"
                 self.do(job)
         except Exception:  # noqa: BLE001 the report is made by the test's own thread
@@ -124,30 +131,37 @@ class Track:
         self.generation += 1
         name = f"points{self.number}x{self.generation}"
         self.app = App(self.lab, name, self.folder / name)
-        self.app.publish(update__sh="#!/bin/sh\nexit 0\n")
+        self.app.publish(update__sh=SCRIPT, post_migrate__sh=SCRIPT)
         self.writer = Writer(self.lab.node(THIRD).address, self.app.domain, name)
-        self.place = Placement()
+        self.place, self.earlier = Placement(), ""
 
     # --- one job ---------------------------------------------------------------------------------------------------
 
     def do(self, job: Job) -> None:
-        self.go_to(job.setup.before)
+        self.go_to(job.setup)
         with self.made_to_fail(job):
-            crash.arm(self.victim, self.app.app, job.points[0].entry(self.app.volume))
+            crash.arm(self.victim, self.app.app, self.entry(job.points[0], job))
             self.send(job.setup)
             for point, following in zip(job.points, [*job.points[1:], None], strict=True):
                 self.doing = f"{job.setup}, to be {job.outcome}, kill at: {point.entry()}"
                 self.wait_for_point()
                 if following:
-                    crash.arm(self.victim, self.app.app, following.entry(self.app.volume))
+                    crash.arm(self.victim, self.app.app, self.entry(following, job))
                 self.waves.stand()
                 number, took = self.work.next_number(), time.monotonic() - self.began
                 log.info("%.0f s: kill %d of %d: %s: %s", took, number, self.work.points, self.app.name, self.doing)
             self.ended(job.setup, job.outcome)
         committed = job.outcome == "committed"
+        if committed:
+            self.earlier = ""
+            if job.setup.origin:
+                self.writer.replaced_by(self.origins[job.setup.origin].writer)
         self.check(job.setup.after if committed else job.setup.before, f"after {self.doing}", keeps_copy=None if not committed else False)
         if committed and not job.setup.after.master:
             self.new_app()  # what is kept of a destroyed one would be taken for something left behind
+
+    def entry(self, point: Point, job: Job) -> str:
+        return point.entry(self.app.volume, self.origins[job.setup.origin].app.app if job.setup.origin else "")
 
     @property
     def victim(self) -> object:
@@ -161,11 +175,29 @@ class Track:
             told += [f"{node.name} {line}" for line in text.splitlines() if self.app.app in line][-60:]
         return "\n".join(told)
 
-    def made_to_fail(self, job: Job) -> "InTheWay":
-        return InTheWay(self.lab, job.setup.after.master if job.fails else "", self.app.volume)
+    def made_to_fail(self, job: Job) -> "Spoiled":
+        """On the node that leads: the app's volume cannot be put in its place, or a script cannot be run."""
+        node = self.lab.node(job.setup.after.master) if job.fails else None
+        if job.setup.kind is Kind.MIGRATE:
+            script = f"/deploy/{self.app.app}-*/post_migrate.sh"
+            return Spoiled(node, f"chmod -x {script}", f"chmod +x {script}")
+        path = f"/var/lib/buttervolume/volumes/{self.app.volume}"
+        return Spoiled(node, f"mkdir {path}", f"btrfs subvolume delete {path}/* 2>/dev/null; rmdir {path} 2>/dev/null || true")
 
     def send(self, setup: Setup) -> None:
-        self.app.send(setup.kind.value, THIRD, **dict(setup.values))
+        match setup.kind:
+            case Kind.DEPLOY:
+                self.app.send(master=setup.after.master, slave=setup.after.slave, update=True)
+            case Kind.DESTROY:
+                self.app.send("destroy")
+            case Kind.ROLLBACK:
+                self.app.send("rollback", to=self.earlier)
+            case Kind.TAKEOVER:
+                self.app.send("takeover", master=setup.after.master, force=True)
+            case Kind.MIGRATE:
+                origin = self.origins[setup.origin].app
+                payload = {"repo": origin.repo, "branch": origin.branch, "target": {"repo": self.app.repo}}
+                self.app.event = self.lab.event("migrate", json.dumps(payload), THIRD)
 
     def wait_for_point(self) -> None:
         def found() -> bool:
@@ -197,19 +229,33 @@ class Track:
 
     # --- to where a job begins, and what has to be at its end ----------------------------------------------------------
 
-    def go_to(self, place: Placement) -> None:
-        """By an operation without a kill, when the app is not there."""
+    def go_to(self, setup: Setup) -> None:
+        """By operations without a kill. Then a line is written, but before what brings older data: that gets a deploy to go back to."""
+        place = setup.before
         if self.place != place:
             if not place.master:
                 self.new_app()
                 return
-            self.doing = f"getting ready for {self.doing}"
-            self.app.send(master=place.master, slave=place.slave)
-            outcome = self.app.outcome(ENDED)
-            assert outcome["outcome"] == "committed", outcome
-            self.check(place, self.doing)
-        if place.master:
+            self.deploy(place, setup)
+        if setup.kind not in (Kind.ROLLBACK, Kind.TAKEOVER):
+            self.write()
+        elif not self.earlier:
+            self.write()
+            earlier = self.app.record()["deploy_id"]
+            self.deploy(place, setup)
+            self.earlier = earlier
+
+    def write(self) -> None:
+        if self.place.master:
             wait_until("a line is acknowledged", self.writer.write, 30)
+        self.earlier = ""
+
+    def deploy(self, place: Placement, setup: Setup) -> None:
+        self.doing = f"getting ready for {setup}"
+        self.app.send(master=place.master, slave=place.slave)
+        outcome = self.app.outcome(ENDED)
+        assert outcome["outcome"] == "committed", outcome
+        self.check(place, self.doing)
 
     def check(self, place: Placement, when: str, *, keeps_copy: bool | None = False) -> None:
         """Everything is on every node as the placement says, nothing is held, the data is there."""
@@ -234,25 +280,42 @@ class Track:
         return self.writer.complaint() if place.master else ""
 
 
-class InTheWay:
-    """A folder in the place of the volume: the restore fails."""
+class Spoiled:
+    """Something is wrong on a node as long as the block lasts; nothing when there is no node."""
 
-    def __init__(self, lab: Lab, node: str, volume: str) -> None:
-        self.node, self.path = lab.node(node) if node else None, f"/var/lib/buttervolume/volumes/{volume}"
+    def __init__(self, node: Node | None, spoil: str, mend: str) -> None:
+        self.node, self.commands = node, (spoil, mend)
 
     def __enter__(self) -> None:
         if self.node:
-            self.node.inside(["mkdir", self.path])
+            self.node.inside(["sh", "-c", self.commands[0]])
 
     def __exit__(self, *_: object) -> None:
         if self.node:
-            self.node.inside(["sh", "-c", f"btrfs subvolume delete {self.path}/* 2>/dev/null; rmdir {self.path} 2>/dev/null || true"])
+            self.node.inside(["sh", "-c", self.commands[1]])
+
+
+@dataclass
+class Origin:
+    """An app whose data is brought into others, on a node."""
+
+    app: App
+    writer: Writer
+
+    @classmethod
+    def on(cls, lab: Lab, node: str) -> "Origin":
+        app = lab.app(f"origin{node}")
+        assert app.deploy(node)["outcome"] == "committed"
+        writer = Writer(lab.node(THIRD).address, app.domain, app.name)
+        wait_until("a line is acknowledged", writer.write, 30)
+        return cls(app, writer)
 
 
 def test_a_kill_before_and_after_every_step_leaves_all_as_without_it_or_as_before(lab: Lab, stoppable: None, tmp_path: Path) -> None:
     work = Work(jobs())
     waves = Waves(lambda: crash.kill(lab.node(VICTIM)), TRACKS)
-    tracks = [Track(lab, work, waves, tmp_path, number) for number in range(TRACKS)]
+    origins = {node: Origin.on(lab, node) for node in sorted({job.setup.origin for job in jobs()} - {""})}
+    tracks = [Track(lab, work, waves, tmp_path, number, origins) for number in range(TRACKS)]
     threads = [threading.Thread(target=track.run, name=f"track {track.number}", daemon=True) for track in tracks]
     for thread in threads:
         thread.start()

@@ -46,7 +46,9 @@ def bring(production: App, staging: App, **more: object) -> dict:
     return staging.outcome()
 
 
-@pytest.mark.parametrize("place", [("node1", "node3"), ("node2", "node1"), ("node3", "")], ids=["same node", "slave of the other", "elsewhere"])
+@pytest.mark.parametrize(
+    "place", [("node1", "node3"), ("node2", "node1"), ("node3", "")], ids=["same node", "slave of the other", "elsewhere"]
+)
 def test_data_arrives_and_is_made_staging_s_own_while_production_serves_on(lab: Lab, place: tuple[str, str]) -> None:
     production, staging = couple(lab, "prod", place, post_migrate__sh=POST, update__sh=UPDATE)
     with asking(lab.node("node3").address, production.domain) as seen:
