@@ -234,7 +234,8 @@ class Copies:
         deadline, index = clock.monotonic() + limits.VERIFY, 0
         while slave:
             entry = store.get(names.node_key(slave))
-            if copies.arrived(copies.said_of({slave: record.loads(entry.value if entry else None)}, slave, app), snapshots):
+            said = copies.said_of({slave: record.loads(entry.value if entry else None)}, slave, app)
+            if copies.arrived(said, snapshots, self._ports.volumes.stock()):
                 return
             if clock.monotonic() > deadline:
                 raise errors.Permanent(f"{slave} does not say that it has what was sent: is its worker running?")

@@ -83,7 +83,7 @@ def _refuse(ports: Ports, message: Message, why: str) -> None:
     log.error("%s event %s is refused: %s", message.name, message.id, why)
     key = names.history_key(names.REFUSED, message.id)
     payload = events.hide_secret(message.payload)
-    value = record.dumps(history.refusal(message.id, message.name, payload, why, ports.members.me()))
+    value = record.dumps(history.refusal(message.id, message.name, payload, why, ports.members.me(), ports.clock.now()))
     if ports.store.transact([Create(key, value)]):
         _prune(ports)
 

@@ -1,7 +1,7 @@
 """The command ``cluster``: what people ask a node about the cluster. Changes nothing, but for a copy that is asked for.
 
-    cluster status             nodes, apps with their places and copies, what is held, refused or in quarantine
-    cluster history APP        the last operations of an app, with steps and durations
+    cluster status             nodes, apps with their places and copies, what is held or in quarantine, messages refused last
+    cluster history APP        the last operations of an app, with steps and durations; of `refused`: messages that were refused
     cluster points APP         on its master: the deploys and times that a rollback can go to
     cluster copy APP           on its master: a round of copies now; returns when the slave has verified it
 
@@ -34,6 +34,7 @@ from handler.residence import Residence, ended, residence
 TEMPLATES = (Path("/etc/cluster/jinja"), Path(__file__).resolve().parents[1] / "templates" / "jinja")
 
 
+_REFUSED_SHOWN = 3
 PATIENCE = 3600.0
 """Seconds for a round that a person asked for."""
 
@@ -76,8 +77,17 @@ def status(asked: Asked, _arguments: Sequence[str]) -> int:
     reports = asked.services.reports(checks.COPY)
     apps = [_app(asked, entry, about, reports) for entry in store.tree("app/")]
     quarantine = [row for entry in store.tree("quarantine/") for row in _quarantine(entry)]
+    refused = sorted(store.tree(names.history_key(names.REFUSED, "")), key=lambda entry: entry.index)[-_REFUSED_SHOWN:]
     nodes = sorted(asked.members.nodes().values(), key=lambda node: node.name)
-    _show("status.txt", nodes=nodes, about=about, apps=apps, held=held, quarantine=quarantine)
+    _show(
+        "status.txt",
+        nodes=nodes,
+        about=about,
+        apps=apps,
+        held=held,
+        quarantine=quarantine,
+        refused=[record.loads(entry.value) for entry in refused],
+    )
     broken = [app for app in apps if app["problem"]]
     return 1 if broken or quarantine or not all(node.alive for node in nodes) else 0
 
@@ -85,7 +95,8 @@ def status(asked: Asked, _arguments: Sequence[str]) -> int:
 def _app(asked: Asked, entry: Entry, about: Mapping[str, Any], reports: Mapping[str, tuple[bool, str]]) -> dict[str, Any]:
     name, known = entry.key.removeprefix("app/"), record.loads(entry.value)
     entry_last = asked.store.get(names.history_key(name, str(known.get("event", ""))))
-    place = record.placement(known)
+    lives = residence(asked.store, name) or Residence()
+    place = lives.placement
     last_round = _rounds(about.get(place.master, {}), name)
     passing, text = reports.get(name, (False, f"the worker of {place.master} says nothing about its copy"))
     problem = ""
@@ -101,16 +112,16 @@ def _app(asked: Asked, entry: Entry, about: Mapping[str, Any], reports: Mapping[
         "record": known,
         "last": record.loads(entry_last.value if entry_last else None),
         "round": last_round,
-        "copies": _copies(asked, about.get(place.slave, {}), name, known),
+        "copies": _copies(asked, about.get(place.slave, {}), name, lives),
         "problem": problem,
     }
 
 
-def _copies(asked: Asked, slave: Mapping[str, Any], app: str, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _copies(asked: Asked, slave: Mapping[str, Any], app: str, lives: Residence) -> list[dict[str, Any]]:
     """What the slave says it has; a row for each volume. Ages are by this node's clock."""
     said = copies.said_of({"": slave}, "", app)
     rows = []
-    for volume in known.get("volumes") or ():
+    for volume in lives.volumes:
         time = copies.taken_at(copies.snapshot_of(said, volume))
         size = said[volume].get("bytes") if said and time is not None else None
         age = None if time is None else max(0.0, asked.clock.now() - time)
@@ -151,9 +162,7 @@ def points(asked: Asked, arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)  # noqa: T201
         return 2
     app, me = arguments[0], asked.members.me()
-    lives = residence(asked.store, app) or Residence()
-    if lives.placement.master != me:
-        raise errors.BadInput(f"{app} lives on {lives.placement.master or 'no node'}: ask there")
+    lives = _mine(asked, app)
     complete = {
         volume: [one.name for one in held if one.complete] for volume, held in asked.volumes.stock().items() if volume in lives.volumes
     }
@@ -173,10 +182,7 @@ def copy(asked: Asked, arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)  # noqa: T201
         return 2
     (app,), me = arguments, asked.members.me()
-    entry = asked.store.get(names.record_key(app))
-    master = record.placement(record.loads(entry.value if entry else None)).master
-    if master != me:
-        raise errors.BadInput(f"{app} lives on {master}: ask there" if master else f"there is no {app}; `cluster status` lists the apps")
+    _mine(asked, app)
     before = _round(asked, me, app).tried
     if not spool.poke(asked.wake, WORD + app):
         raise errors.Temporary("the worker does not run on this node")
@@ -189,6 +195,15 @@ def copy(asked: Asked, arguments: Sequence[str]) -> int:
         raise errors.Permanent(f"{app}: {last.error}")
     print(f"{app}: copy of {last.time}, in {last.seconds:.2f} s")  # noqa: T201
     return 0
+
+
+def _mine(asked: Asked, app: str) -> Residence:
+    """Where the app lives, if that is this node."""
+    lives = residence(asked.store, app) or Residence()
+    master = lives.placement.master
+    if master != asked.members.me():
+        raise errors.BadInput(f"{app} lives on {master}: ask there" if master else f"there is no {app}; `cluster status` lists the apps")
+    return lives
 
 
 def _round(asked: Asked, node: str, app: str) -> Round:

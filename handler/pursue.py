@@ -168,5 +168,5 @@ def end_early(ports: Ports, event: Event, why: str) -> None:
     aborted = outcome(ABORTED, ports.members.me(), why=why)
     absent = CheckAbsent(names.op_key(event.app, event.id, "plan"))
     if ports.store.transact([absent, names.create_outcome(event.app, event.id, aborted)]):
-        value = history.refusal(event.id, event.kind, "", why, ports.members.me())
+        value = history.refusal(event.id, event.kind, "", why, ports.members.me(), ports.clock.now())
         ports.store.transact([Create(names.history_key(event.app, event.id), record.dumps(value))])

@@ -157,7 +157,8 @@ def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
 
 def write_history(ctx: Context, step: s.WriteHistory) -> None:  # noqa: ARG001
     """What happened; then the oldest operations of the app are forgotten."""
-    value = history.entry(ctx.op, ctx.me, ctx.hear("outcome") or {}, ctx.hear("copied"), ctx.timings, ctx.tail)
+    outcome, copied, state = ctx.hear("outcome") or {}, ctx.hear("copied"), ctx.hear("snapshots")
+    value = history.entry(ctx.op, ctx.me, outcome, copied, ctx.timings, ctx.tail, state)
     chronicle.write(ctx.ports.store, ctx.app, ctx.op.event.id, value)
     prune(ctx)
 

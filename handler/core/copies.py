@@ -6,7 +6,7 @@ Times are seconds since the epoch by the clock of the node that took the snapsho
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -133,9 +133,14 @@ def snapshot_of(said: Any, volume: str) -> str:
     return name if isinstance(name, str) else ""
 
 
-def arrived(said: Any, taken: Mapping[str, str]) -> bool:
-    """Whether a slave says that it has all of ``taken`` (volume -> snapshot), or later ones."""
-    return all(snapshot_of(said, volume) >= name for volume, name in taken.items())
+def arrived(said: Any, taken: Mapping[str, str], stock: Mapping[str, Sequence[Held]]) -> bool:
+    """Whether a slave says that it has all of ``taken`` (volume -> snapshot), or later ones of ours: ``stock`` is in their order."""
+
+    def enough(volume: str, name: str) -> bool:
+        ours = [one.name for one in stock.get(volume, ())]
+        return snapshot_of(said, volume) in (ours[ours.index(name) :] if name in ours else (name,))
+
+    return all(enough(volume, name) for volume, name in taken.items())
 
 
 def newest(held: Iterable[Held]) -> Held | None:

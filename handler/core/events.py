@@ -170,6 +170,8 @@ def _flag(values: dict[str, Any], key: str, *, default: bool = False) -> bool:
 
 
 def _to(text: str) -> str:
+    """A deploy id, or a time in UTC, also in the form in which ``cluster status`` shows it."""
+    text = text.removesuffix(" UTC").removesuffix("Z").replace(" ", "T")
     if text and not points.is_time(text) and not _DEPLOY_ID.match(text):
         raise EventError(f"to {text!r} is neither a deploy id (20261125093000-1a2b) nor a time (2026-11-25T09:30)")
     return text

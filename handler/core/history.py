@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from handler.core import points
@@ -41,8 +41,12 @@ def entry(
     copied: Mapping[str, Any] | None,
     timings: Sequence[Mapping[str, Any]],
     tail: str,
+    state: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """All that a person may want to know afterwards. ``downtime`` (seconds) is None for a new app, a takeover or an abort."""
+    """All that a person may want to know afterwards. ``downtime`` (seconds) is None for a new app, a takeover or an abort.
+
+    ``state`` are the snapshots (volume -> name) of the app's last state before the operation, taken while it was stopped.
+    """
     committed = outcome.get("outcome") == "committed"
     served_before = bool(op.source) and op.event.kind is not Kind.TAKEOVER
     return {
@@ -60,6 +64,7 @@ def entry(
         "started": op.started,
         "data": data(op),
         "restored": dict(op.restore),
+        "state": points.oldest_time((state or {}).values()),
         "copy": bool(copied and not copied.get("error")),
         "steps": [dict(t) for t in timings],
         "downtime": round(sum(t["seconds"] for t in timings if t.get("down")), 3) if committed and served_before else None,
@@ -75,7 +80,7 @@ def data(op: Operation) -> str:
         return newest + forced
     if op.event.kind is Kind.ROLLBACK:
         times = sorted({points.time_of(name) for name in dict(op.restore).values()})
-        return f"that of {', '.join(times)}; the state before is in the snapshots of this operation" if times else "there are no volumes"
+        return f"that of {', '.join(times)}" if times else "there are no volumes"
     return f"that of {op.origin.app}" if op.origin else ""
 
 
@@ -95,6 +100,7 @@ def with_kept(known: Mapping[str, Any], app: str, event: str, node: str, kept: M
     return {"app": app, "event": event, **known, "kept": {**before, node: {**before.get(node, {}), **kept}}}
 
 
-def refusal(event: str, kind: str, payload: str, why: str, by: str) -> dict[str, Any]:
-    """The entry for an event that was refused before it became an intent."""
-    return {"event": event, "kind": kind, "payload": payload[:300], "outcome": "refused", "why": why, "by": by}
+def refusal(event: str, kind: str, payload: str, why: str, by: str, now: float) -> dict[str, Any]:
+    """The entry for an event that was refused, or ended before it began; ``now`` in seconds since the epoch."""
+    started = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+    return {"event": event, "kind": kind, "payload": payload[:300], "outcome": "refused", "why": why, "by": by, "started": started}

@@ -126,4 +126,4 @@ def node_key(node: str) -> str:
 
 
 REFUSED = "refused"
-"""Stands for the app in ``history/`` when an event is too broken to tell which app it means."""
+"""Stands for the app in ``history/`` when an event is refused before it is anybody's intent: ``cluster history refused``."""

@@ -84,9 +84,12 @@ def test_what_a_person_broke_is_no_copy(said: object) -> None:
 def test_a_slave_has_all_or_later_ones() -> None:
     taken = {"a": "a@2026-11-25T10:00:00.000001", "b": "b@2026-11-25T10:00:00.000001"}
     said = {volume: {"snapshot": name} for volume, name in taken.items()}
-    assert copies.arrived(said, taken)
-    assert copies.arrived({**said, "b": {"snapshot": "b@2026-11-25T11:00:00.000001"}}, taken)
-    assert not copies.arrived({"a": said["a"]}, taken)
+    early, late = "b@2026-11-25T09:00:00.000001", "b@2026-11-25T11:00:00.000001"
+    stock = {"a": [Held(taken["a"])], "b": [Held(late), Held(taken["b"]), Held(early)]}
+    assert copies.arrived(said, taken, stock)
+    assert copies.arrived({**said, "b": {"snapshot": early}}, taken, stock), "it came later, whatever clock its name is from"
+    assert not copies.arrived({**said, "b": {"snapshot": late}}, taken, stock)
+    assert not copies.arrived({"a": said["a"]}, taken, stock)
 
 
 def test_the_newest_is_the_last_complete_one() -> None:

@@ -109,6 +109,8 @@ APP = {"repo": "https://git.example.com/hosting/shop", "branch": "main"}
 def test_rollback_takeover_and_migrate_are_understood() -> None:
     assert parse({**APP, "to": "20261125093000-1a2b"}, "rollback").to == "20261125093000-1a2b"
     assert parse({**APP, "to": "2026-11-25T09:30"}, "rollback").to == "2026-11-25T09:30"
+    assert parse({**APP, "to": "2026-11-25 09:30:00 UTC"}, "rollback").to == "2026-11-25T09:30:00"
+    assert parse({**APP, "to": "2026-11-25T09:30Z"}, "rollback").to == "2026-11-25T09:30"
     assert (parse({**APP, "master": "node2"}, "takeover").force, parse({**APP, "master": "node2", "force": True}, "takeover").force) == (False, True)
     event = parse({**APP, "target": {"branch": "staging"}}, "migrate")
     assert (event.app, event.repo, event.branch) == ("shop_staging.ff9ce", APP["repo"], "staging")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from memory import ports
+from memory_node import Compose
 from run import APPS
 from world import Container, Node, World
 
@@ -97,20 +98,35 @@ def test_a_copy_is_made_at_once_and_then_each_hour() -> None:
     assert json.loads(two.world.kv["node/n2"].value)["copies"][APP][VOLUME]["bytes"] == 2
 
 
-@pytest.mark.parametrize("step", range(60))
-def test_a_crash_at_any_call_leaves_nothing_frozen_and_the_copy_is_made(step: int) -> None:
-    two = Two(step)
-    counted = iter(range(10**9))
+STEPS = 80
+"""More calls than a worker's start and its first round have."""
+
+
+def crashed_at(step: int) -> tuple[Two, list[str]]:
+    """After a first round and a crash at one call until then; and what the container was at the crash."""
+    two, counted, seen = Two(step), iter(range(10**9)), list[str]()
 
     def crash(node: Node | None, _what: str) -> None:
         if node is two.n1 and next(counted) == step:
+            seen.append(node.containers[PROJECT].state)
             two.world.crash(node, 2.0)
 
     two.world.on_step = crash
-    two.go(60)
+    two.go(460)
+    return two, seen
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+def test_a_crash_at_any_call_leaves_nothing_frozen_and_the_copy_is_made(step: int) -> None:
+    two, _ = crashed_at(step)
     assert two.n1.containers[PROJECT].state == "running"
-    two.go(400)
     assert two.age() < 600
+
+
+def test_some_of_these_crashes_meet_a_frozen_app_and_what_stays_frozen_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "paused" in [state for step in range(STEPS) for state in crashed_at(step)[1]]
+    monkeypatch.setattr(Compose, "unpause", lambda _self, _containers: None)
+    assert crashed_at(0)[0].n1.containers[PROJECT].state == "paused"
 
 
 def test_a_slave_that_was_down_has_its_copy_soon_after_it_is_back() -> None:
