@@ -130,10 +130,11 @@ class Context:
                 clock.sleep(pause)
                 pause = min(pause * 2, 5.0)
 
-    def wait_for(self, part: str, peer: str, seconds: float) -> dict[str, Any]:
+    def wait_for(self, part: str, peer: str, seconds: float, *, tail: bool = False) -> dict[str, Any]:
         """Wait until ``peer`` has said ``part``; returns its value.
 
-        Raises ``Aborted`` when the operation was aborted meanwhile, and ``Permanent`` when the peer vanished or the time is over.
+        Raises ``Aborted`` when the operation was aborted meanwhile, and ``Permanent`` when the peer vanished or the time is over; in the
+        ``tail`` also when another event of the app wants to be pursued: the peer may be busy with that one already.
         """
         clock, store = self.ports.clock, self.ports.store
         deadline = clock.monotonic() + seconds
@@ -148,6 +149,8 @@ class Context:
                     return record.loads(found[part])
                 if "outcome" in found and record.loads(found["outcome"])["outcome"] == ABORTED:
                     raise errors.Aborted(record.loads(found["outcome"]).get("why", "aborted"))
+                if tail and self._overtaken():
+                    raise errors.Permanent(f"{part} of {peer} is waited for no more: another operation of {self.app} comes next")
                 gone_since = self._gone_since(peer, gone_since)
                 index = store.wait(prefix, index, _LOOK_AGAIN)
             except errors.Temporary as error:
@@ -157,6 +160,16 @@ class Context:
                 raise errors.Permanent(f"{peer} has left the cluster while it was asked for {part}")
             if clock.monotonic() > deadline:
                 raise errors.Permanent(f"{peer} did not say {part} within {seconds:.0f} s")
+
+    def _overtaken(self) -> bool:
+        """Another operation has begun since, or the intent is one that has neither begun nor ended."""
+        prefix = names.op_prefix(self.app)
+        said = {entry.key.removeprefix(prefix): entry.index for entry in self.ports.store.tree(prefix)}
+        plans = {key: index for key, index in said.items() if key.endswith("/plan")}
+        entry = self.ports.store.get(names.intent_key(self.app))
+        intent, _ = record.read_intent(entry.value if entry else None)
+        begun = plans and max(plans, key=lambda key: plans[key]) != f"{self.op.event.id}/plan"
+        return bool(begun or (intent and not {f"{intent.id}/plan", f"{intent.id}/outcome"} & said.keys()))
 
     def _gone_since(self, peer: str, before: float | None) -> float | None:
         node = self.ports.members.nodes().get(peer)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from functools import partial
 
 from handler import errors
 from handler.actions import ACTIONS
@@ -16,7 +15,7 @@ from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
-from handler.core.steps import AwaitHealthy, AwaitTrialGone, CopyToSlave, StartApp, Step, TakeOwnership, VerifyFirstCopy
+from handler.core.steps import AwaitHealthy, AwaitTrialGone, StartApp, Step, TakeOwnership
 from handler.residence import ABORTED, COMMITTED
 from handler.trial import CLEANED
 
@@ -26,8 +25,6 @@ CONCLUDED = "concluded"
 SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
 """Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
 goes with the power, whatever the journal says."""
-OWED = {CopyToSlave: "sent", VerifyFirstCopy: "copied"}
-"""Words that another node waits for after a commit, by the step that says them: it has to be told, too, that one will never come."""
 _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
 
@@ -50,7 +47,7 @@ def execute(ctx: Context, plan: Plan, *, superseded: bool = False) -> bool:
         tail += _applicable(ctx, plan.aborted)
     complete = _tail(ctx, outcome, _without_starts(ctx, outcome, tail) if superseded else tail)
     if complete:
-        conclude(ctx, plan)
+        conclude(ctx)
     log.info("%s: %s %s: %s%s", ctx.app, ctx.op.event.kind, ctx.op.event.id, outcome, f": {why}" if why else "")
     return complete
 
@@ -63,13 +60,8 @@ def _without_starts(ctx: Context, outcome: str, tail: list[Step]) -> list[Step]:
     return [step for step in tail if not isinstance(step, (*SERVING, AwaitHealthy))]
 
 
-def conclude(ctx: Context, plan: Plan) -> None:
-    """Nothing more will be done here for this operation, be it done, failed or skipped; so nobody waits for what we owe."""
-    if ctx.persist(ctx.outcome) == COMMITTED:
-        for part in [part for step in plan.committed if (part := OWED.get(type(step)))]:
-            value = record.dumps({"error": f"{ctx.me} has ended its part without it", "node": ctx.me})
-            create = Create(names.op_key(ctx.app, ctx.op.event.id, part), value)
-            ctx.persist(partial(ctx.ports.store.transact, [create]))
+def conclude(ctx: Context) -> None:
+    """Nothing more will be done here for this operation, be it done, failed or skipped."""
     ctx.ports.journal.mark(ctx.app, ctx.op.event.id, CONCLUDED)
 
 
@@ -180,11 +172,12 @@ def _tail(ctx: Context, outcome: str, steps: Iterable[Step]) -> bool:
     for step in steps:
         try:
             _perform(ctx, outcome, step, limits.TAIL)
-        except errors.ClusterError as error:
-            log.error("%s: %s: %s", ctx.app, step, error)  # noqa: TRY400
+        except Exception as error:
+            if isinstance(error, errors.ClusterError):
+                log.error("%s: %s: %s", ctx.app, step, error)  # noqa: TRY400
+            else:
+                log.exception("%s: %s: unexpected error", ctx.app, step)
             if isinstance(step, SERVING):
                 return False
-            complete &= not isinstance(error, errors.Temporary)
-        except Exception:
-            log.exception("%s: %s: unexpected error", ctx.app, step)
+            complete &= not isinstance(error, (errors.Temporary, OSError))  # a disk that is full has room again some day
     return complete

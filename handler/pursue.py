@@ -55,11 +55,10 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
         started = bool(ports.journal.done(app, op.event.id))
         newest = number == len(known) - 1
         ended = ctx.outcome() is not None
-        part = plan(op, ctx.me)
         if not ended or newest or (started and not _overtaken(ports, drivers, known[number + 1 :])):
-            complete = execute(ctx, part, superseded=ended and not newest) and complete
+            complete = execute(ctx, plan(op, ctx.me), superseded=ended and not newest) and complete
         else:
-            conclude(ctx, part)
+            conclude(ctx)
     return complete
 
 

@@ -81,20 +81,20 @@ def await_verified_copy(ctx: Context, step: s.AwaitVerifiedCopy) -> None:
         raise errors.Permanent(f"nothing was sent to {step.slave} yet")  # so the slave has nothing to say either
     if sent.get("error"):
         return  # said already
-    found = ctx.wait_for("copied", step.slave, limits.COPY)
+    found = ctx.wait_for("copied", step.slave, limits.COPY, tail=True)
     if found.get("error"):
         raise errors.Permanent(f"{step.slave} has no complete copy: {found['error']}")
 
 
 def verify_first_copy(ctx: Context, step: s.VerifyFirstCopy) -> None:
     """On the slave."""
-    sent = ctx.wait_for("sent", step.master, limits.COPY)
-    if sent.get("error"):
-        raise errors.Permanent(f"{step.master} could not send a first copy: {sent['error']}")
     try:
+        sent = ctx.wait_for("sent", step.master, limits.COPY, tail=True)
+        if sent.get("error"):
+            raise errors.Permanent(f"{step.master} could not send a first copy: {sent['error']}")
         check_complete(ctx, sent["snapshots"])
     except errors.Permanent as error:
-        ctx.say("copied", {"error": str(error)})
+        ctx.say("copied", {"error": str(error), "node": ctx.me})
         raise
     for name in sent["snapshots"].values():
         ctx.ports.volumes.adopt(name, ctx.op.address(step.master))
@@ -136,7 +136,7 @@ def remove_checkouts(ctx: Context, step: s.RemoveCheckouts) -> None:
 def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
     """Only after ``step.slave`` has said that its copy is complete; the source of a move has its released snapshots."""
     if step.slave != ctx.op.source:
-        found = ctx.wait_for("copied", step.slave, limits.COPY)
+        found = ctx.wait_for("copied", step.slave, limits.COPY, tail=True)
         if found.get("error"):
             raise errors.Permanent(f"kept the copies here, since {step.slave} has none: {found['error']}")
     for volume in step.volumes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from memory_consul import BELIEVE
 from world import Node
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def cut_from_peers(run: Run, node: Node, seconds: float) -> None:
 
 def isolated(run: Run, node: Node, seconds: float) -> None:
     """Cut from everybody: the others take it for dead, and it takes them for dead."""
-    if run.world.now < node.idle_until:
+    if run.world.now < max(node.idle_until, run.session_ended + BELIEVE):
         return
     cut_from_consul(run, node, seconds)
     cut_from_peers(run, node, seconds)
@@ -76,8 +77,12 @@ def docker_silent(run: Run, node: Node, seconds: float) -> None:
 
 
 def session_ends(run: Run, _node: Node, _seconds: float) -> None:
-    """Consul, or a person, ends a session early. (That sessions end late is always so: see ``World.renew``.)"""
-    if run.world.sessions:
+    """A person ends a session early; but not that of a node that nobody sees, which had no time yet to stop its trial by itself.
+
+    (That sessions end late is always so: see ``World.renew``.)
+    """
+    if run.world.sessions and not any(_unseen(run, node) for node in run.nodes):
+        run.session_ended = run.world.now
         run.world.end_session(run.choice.choice(sorted(run.world.sessions)), delay=True)
 
 

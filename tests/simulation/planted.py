@@ -167,7 +167,6 @@ PLANTED: dict[str, Planted] = {
     "hold is not lifted": Planted(_does_nothing(s.LiftHold), FAILS),
     "hold although the operation has ended": Planted(_instead(switch, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
-    "nobody says that a copy will not come": Planted(_instead(execute, "OWED", {}), KILLS),
     "an old clean-up after a later commit": Planted(_instead(pursue, "_overtaken", lambda *_: False), SILENT),
     "leader begins before it has taken part": Planted(_instead(pursue, "_unjoined", lambda _ports, _app: False), KILLS),
     "what was frozen stays so after a crash": Planted(_instead(node, "recover", lambda _ports, _app: None), FREEZING),

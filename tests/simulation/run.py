@@ -98,6 +98,7 @@ class Run:
     failing: dict[str, int] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
     pending: int = 0
+    session_ended: float = 0.0
 
     def __post_init__(self) -> None:
         self.choice = random.Random(self.seed * 7919 + 1)  # noqa: S311 a game

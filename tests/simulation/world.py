@@ -66,6 +66,7 @@ class World(Scheduler):
         self.nodes = {name: Node(name, f"10.0.0.{number}") for number, name in enumerate(names, 1)}
         self.kv: dict[str, Entry] = {}
         self.below: dict[str, dict[str, Entry]] = {}
+        self._trees: dict[str, tuple[int, tuple[Entry, ...]]] = {}
         self.sessions: dict[str, float] = {}
         self.delayed: dict[str, float] = {}
         self.boot: Callable[[Node], None] = lambda _node: None
@@ -91,8 +92,13 @@ class World(Scheduler):
 
     def tree(self, prefix: str) -> tuple[Entry, ...]:
         """The entries below ``prefix``, which ends in a slash."""
+        last = self.changed(prefix)
+        known = self._trees.get(prefix)
+        if known and known[0] == last:
+            return known[1]
         found = [entry for level, entries in self.below.items() if level.startswith(prefix) for entry in entries.values()]
-        return tuple(sorted(found, key=lambda entry: entry.key))
+        self._trees[prefix] = last, tuple(sorted(found, key=lambda entry: entry.key))
+        return self._trees[prefix][1]
 
     def open_session(self) -> str:
         self._opened += 1
