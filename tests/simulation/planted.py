@@ -131,15 +131,6 @@ APART = Profile(faults=("isolated",), moments=("own ", "up ", "containers", ""),
 KILLS = Profile(faults=("handler killed", "power lost", "cut from Consul"), most_faults=6, apps=(1,), nodes=(2, 3))
 FREEZING = Profile(faults=("handler killed",), moments=("unpause",), apps=(1,), nodes=(2, 3), copying=1.0)
 POWER = Profile(faults=("power lost",), apps=(1,), nodes=(2, 3))
-SILENT = Profile(
-    faults=("Docker silent", "version sick"),
-    moments=("aborted begun", "undo begun", "containers"),
-    most_faults=8,
-    apps=(1,),
-    nodes=(2,),
-    gaps=(3.0, 20.0),
-    messages=(5, 6),
-)
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
 
 PLANTED: dict[str, Planted] = {
@@ -167,7 +158,5 @@ PLANTED: dict[str, Planted] = {
     "hold is not lifted": Planted(_does_nothing(s.LiftHold), FAILS),
     "hold although the operation has ended": Planted(_instead(switch, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
-    "an old clean-up after a later commit": Planted(_instead(pursue, "_overtaken", lambda *_: False), SILENT),
-    "leader begins before it has taken part": Planted(_instead(pursue, "_unjoined", lambda _ports, _app: False), KILLS),
     "what was frozen stays so after a crash": Planted(_instead(node, "recover", lambda _ports, _app: None), FREEZING),
 }

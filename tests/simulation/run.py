@@ -130,7 +130,7 @@ class Run:
         self.quiet = when
         last = 60 + 180 * count
         times = sorted(choice.randrange(10, last) for _ in range(choice.randrange(self.profile.most_faults + 1)))
-        self._at = [(step, choice.choice(self.profile.moments)) for step in reversed(times)]
+        self._at = [(step, choice.choice(self.profile.faults), choice.choice(self.profile.moments)) for step in reversed(times)]
 
     def later(self, when: float, what: Callable[[], None]) -> None:
         """Have something happen that the end has to wait for."""
@@ -303,14 +303,13 @@ class Run:
                     self._check(invariant(self, one))
         if self.world.random.random() < 0.1:
             self._visit()
-        while self._at and self.world.steps >= self._at[-1][0] and self._at[-1][1] in what:
-            self._at.pop()
-            self._fault(node)
+        while self._at and self.world.steps >= self._at[-1][0] and self._at[-1][2] in what:
+            self._fault(node, self._at.pop()[1])
 
-    def _fault(self, node: Node) -> None:
+    def _fault(self, node: Node, name: str) -> None:
         choice = self.choice
         victim = node if choice.random() < 0.6 else choice.choice(list(self.world.nodes.values()))
-        seconds, name = choice.choice(SECONDS), choice.choice(self.profile.faults)
+        seconds = choice.choice(SECONDS)
         self.world.say(f"FAULT {name} ({victim.name}, {seconds} s)")
         self.quiet = max(self.quiet, self.world.now + seconds)
         FAULTS[name](self, victim, seconds)
