@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 for path in (PROJECT, PROJECT / "lab", PROJECT / "tests"):
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))
+
+
+settings.register_profile("cluster", deadline=None)  # a busy machine is no bug
+settings.load_profile("cluster")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -284,8 +284,9 @@ class Run:
         record = self.records[one.name]
         node = self.world.nodes.get(record.get("master", ""))
         container = node.containers.get(one.project) if node else None
-        if one.hold in self.world.kv:
-            return  # requests wait; what runs may be a trial on other data
+        hold = self.world.kv.get(one.hold)
+        if hold and container and container.since > json.loads(hold.value)["since"] - START:
+            return  # new requests wait, and what was started since is a trial
         if container and node.up and container.state == "running" and container.deploy_id == record["deploy_id"]:
             data = node.volumes[one.volume]
             self._check(i2_all_acknowledged_is_served(self, one, data, node.name))
