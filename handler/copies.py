@@ -111,7 +111,7 @@ class Copies:
     def _all(self) -> dict[str, Residence]:
         """Where each app lives. Every commit writes the record, so that only apps whose record changed are asked for again."""
         index = {entry.key.removeprefix("app/"): entry.index for entry in self._ports.store.tree("app/")}
-        for app in index.keys() | self._lives.keys():
+        for app in sorted(index.keys() | self._lives.keys()):
             if app not in self._lives or self._lives[app][0] != index.get(app, 0):
                 self._lives[app] = (index.get(app, 0), residence(self._ports.store, app) or Residence())
         return {app: lives for app, (_, lives) in self._lives.items()}

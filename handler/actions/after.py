@@ -38,7 +38,7 @@ def schedule_copies(ctx: Context, step: s.ScheduleCopies) -> None:
     """Replicate to the slave, or take snapshots when there is none; volumes that the app gave up are not copied any more."""
     copies = {f"replicate:{step.address}": EVERY} if step.address else {"snapshot": EVERY}
     current = ctx.spec(ctx.op.deploy_id).volumes
-    for volume in {*current, *ctx.op.volumes}:
+    for volume in sorted({*current, *ctx.op.volumes}):
         ctx.ports.volumes.schedule(volume, {**copies, **PURGE} if volume in current else {})
 
 
