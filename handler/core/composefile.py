@@ -21,6 +21,8 @@ from handler.core.model import AppSpec, Hook, Service
 OWNER_MOUNT = "/run/cluster-owner"
 """Where the owner token appears in every container."""
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 OVERRIDE = "cluster.override.yml"
 """The generated compose file, last in ``COMPOSE_FILE``."""
 
@@ -224,7 +226,7 @@ def override(spec: AppSpec, app: str, deploy_id: str, token: str) -> str:
         if service.builds:
             services[service.name]["image"] = names.image_tag(app, service.name, deploy_id)
     return "# Generated for this deploy; `docker compose` in this directory reads it by COMPOSE_FILE in .env.\n" + (
-        yaml.safe_dump({"services": services}, sort_keys=True)
+        yaml.dump({"services": services}, Dumper=_DUMPER, sort_keys=True)
     )
 
 

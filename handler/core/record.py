@@ -71,8 +71,14 @@ def intent(event: Event, seen: list[str]) -> str:
 
 def read_intent(text: str | None) -> tuple[Event | None, list[str]]:
     """The event of an intent and the ids already seen; (None, []) when there is none or it is broken."""
+    event, seen = _intent(text)
+    return event, list(seen)
+
+
+@lru_cache(maxsize=1000)  # read at each look, as the plans are
+def _intent(text: str | None) -> tuple[Event | None, tuple[str, ...]]:
     value = loads(text)
-    seen = [str(item) for item in value.pop("seen", [])]
+    seen = tuple(str(item) for item in value.pop("seen", []))
     try:
         return Event(**{**value, "kind": Kind(value["kind"])}), seen
     except (KeyError, TypeError, ValueError):

@@ -40,9 +40,11 @@ class Store(Port):
     """``Store``; unreachable while the node is cut off."""
 
     def reach(self, what: str, *, change: bool = False) -> None:
-        (self.act if change else self.look)(what)
-        if self.world.now < self.node.cut_until:
-            raise errors.StoreUnavailable(f"{self.node.name} does not reach Consul")
+        world, node = self.world, self.node
+        world.call(node, node.name, what)
+        world.version += change
+        if world.now < node.cut_until:
+            raise errors.StoreUnavailable(f"{node.name} does not reach Consul")
 
     def get(self, key: str) -> Entry | None:
         self.reach(f"get {key}")

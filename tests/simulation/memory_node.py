@@ -352,12 +352,12 @@ class Journal(Disk):
     """``Journal``."""
 
     def done(self, app: str, event: str) -> frozenset[str]:
-        return frozenset(self.node.journal.get((app, event), ()))
+        return self.node.journal.get((app, event), frozenset())
 
     def mark(self, app: str, event: str, entry: str) -> None:
         self.act(f"journal: {entry}")
         self.need_space()
-        self.node.journal.setdefault((app, event), set()).add(entry)
+        self.node.journal[app, event] = self.node.journal.get((app, event), frozenset()) | {entry}
 
     def erase(self, app: str, event: str) -> None:
         self.act(f"journal: {event} is erased")

@@ -76,8 +76,8 @@ class Profile:
     copying: float = 0.5
     apps: tuple[int, ...] = (1, 1, 2, 3)
     nodes: tuple[int, ...] = (2, 3, 3, 3, 4, 5)
-    messages: tuple[int, ...] = (2, 3, 4, 5, 6)
-    gaps: tuple[float, ...] = (0.5, 3.0, 20.0, 120.0)
+    messages: tuple[int, ...] = (2, 4, 5, 6, 8)
+    gaps: tuple[float, ...] = (0.5, 3.0, 20.0, 20.0, 100.0)
 
 
 @dataclass
@@ -301,7 +301,8 @@ class Run:
             self._seen = self.world.version
             for one in self.apps:
                 for invariant in AFTER_CHANGE:
-                    self._check(invariant(self, one))
+                    if complaint := invariant(self, one):
+                        raise Broken(complaint)
         if self.world.random.random() < 0.1:
             self._visit()
         while self._at and self.world.steps >= self._at[-1][0] and self._at[-1][2] in what:

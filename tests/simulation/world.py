@@ -52,7 +52,7 @@ class Node(Stalls):
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
     deploys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    journal: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    journal: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     schedules: dict[str, dict[str, int]] = field(default_factory=dict)
     services: set[str] = field(default_factory=set)
     tokens: dict[str, str] = field(default_factory=dict)
