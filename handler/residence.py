@@ -1,7 +1,7 @@
 """Where an app and its data live: what the last commit said. Everybody who starts, stops, moves or forgets something asks here.
 
-People may edit, break or delete ``app/<name>`` in Consul's UI; that changes where requests go, never where data lives (DESIGN.md,
-section 5). So each commit keeps its record in its outcome too, which only operations write.
+People may edit, break or delete ``app/<name>`` in Consul's UI; that changes where requests go, never where data lives (see
+docs/architecture.rst). So each commit keeps its record in its outcome too, which only operations write.
 """
 
 from __future__ import annotations

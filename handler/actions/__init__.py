@@ -1,6 +1,6 @@
 """What each step does, as a table from the step's class to a function ``(context, step)``.
 
-The functions are grouped by phase, as in DESIGN: prepare, switch, start, after; takeover and migrate have what only they do.
+The functions are grouped by phase, as an operation has them: prepare, switch, start, after; takeover and migrate have what only they do.
 Each may be called twice for one step.
 """
 

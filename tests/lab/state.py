@@ -1,4 +1,4 @@
-"""What has to be on a node, for a role: the table of the roles in DESIGN, looked up on the real node."""
+"""What has to be on a node, for a role: looked up on the real node."""
 
 import json
 from typing import Any

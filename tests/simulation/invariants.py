@@ -1,4 +1,4 @@
-"""The invariants of DESIGN.md, section 8: one function each, which says what is wrong, or nothing.
+"""The invariants, I1 to I7: one function each, which says what is wrong, or nothing.
 
 ``AFTER_CHANGE`` is asked after every step that changed something, ``ON_WRITE`` at every write to Consul, ``AT_THE_END`` when nothing
 moves any more.
