@@ -15,30 +15,49 @@ from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
-from handler.core.steps import AwaitHealthy, AwaitTrialGone, StartApp, Step, TakeOwnership
+from handler.core.steps import (
+    AwaitHealthy,
+    AwaitTrialGone,
+    AwaitVerifiedCopy,
+    Commit,
+    CommitDestroy,
+    CopyToSlave,
+    RegisterService,
+    ScheduleCopies,
+    StartApp,
+    Step,
+    TakeOwnership,
+)
 from handler.residence import ABORTED, COMMITTED
 from handler.trial import CLEANED
 
 log = logging.getLogger(__name__)
 
-CONCLUDED = "concluded"
+CONCLUDED, UNDO = "concluded", "undo"
 SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
 """Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
 goes with the power, whatever the journal says."""
+ANNOUNCING = (RegisterService, ScheduleCopies, CopyToSlave, AwaitVerifiedCopy)
+"""What only the master does; when a later operation has begun, this node may not be that any more."""
 _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
 
 
-def execute(ctx: Context, plan: Plan, *, superseded: bool = False) -> bool:
+def execute(ctx: Context, plan: Plan, *, known: str | None = None, superseded: bool = False) -> bool:
     """Do this node's part; returns whether it is complete (else a later call finishes the tail).
 
-    ``superseded`` when the operation has ended and a later one has begun: then what runs is that one's business.
+    ``known`` is the outcome as far as the caller has seen it. ``superseded`` when the operation has ended and a later one has begun: then
+    what runs is that one's business.
     """
     log.info("%s: %s %s -> %s", ctx.app, ctx.op.event.kind, ctx.op.event.id, plan.recipe)
     for number, step in enumerate(plan.before, 1):
         log.info("%s:   %d. %s", ctx.app, number, step)
-    why = _before(ctx, plan)
-    outcome = _settle(ctx, plan, why)
+    why: str | None = "it was committed before"
+    if plan.leads and known == COMMITTED:
+        outcome = COMMITTED
+    else:
+        why = _before(ctx, plan, known)
+        outcome = _settle(ctx, plan, why)
     ctx.lease_over()
     tail: list[Step] = []
     if outcome == COMMITTED:
@@ -57,7 +76,7 @@ def _without_starts(ctx: Context, outcome: str, tail: list[Step]) -> list[Step]:
     done = ctx.ports.journal.done(ctx.app, ctx.op.event.id)
     if any(isinstance(step, StartApp) and f"{outcome} done {step}" not in done for step in tail):
         ctx.ports.deploys.disown(ctx.app)
-    return [step for step in tail if not isinstance(step, (*SERVING, AwaitHealthy))]
+    return [step for step in tail if not isinstance(step, (*SERVING, *ANNOUNCING, AwaitHealthy))]
 
 
 def conclude(ctx: Context) -> None:
@@ -70,10 +89,13 @@ def concluded(ctx: Context) -> bool:
     return CONCLUDED in ctx.ports.journal.done(ctx.app, ctx.op.event.id)
 
 
-def _before(ctx: Context, plan: Plan) -> str | None:
+def _before(ctx: Context, plan: Plan, known: str | None) -> str | None:
     """Do the steps until the outcome; returns None, or why they ended early."""
-    if ctx.outcome_or_none() is not None and plan.leads:
+    found = known or ctx.outcome_or_none()
+    if found is not None and plan.leads:
         return "the operation had its outcome already"
+    if found == ABORTED and not any(_begun(ctx, step) for step in plan.before):
+        return "the operation was aborted before this node heard of it"
     if plan.leads and (ctx.lease is None or any(_begun(ctx, step) for step in plan.before)):
         return f"the handler of {ctx.me} was restarted in the middle"
     try:
@@ -90,20 +112,30 @@ def _before(ctx: Context, plan: Plan) -> str | None:
 
 
 def _perform(ctx: Context, phase: str, step: Step, seconds: float) -> None:
-    journal, clock, event = ctx.ports.journal, ctx.ports.clock, ctx.op.event.id
-    if f"{phase} done {step}" in journal.done(ctx.app, event) and not isinstance(step, SERVING):
+    clock, event = ctx.ports.clock, ctx.op.event.id
+    if f"{phase} done {step}" in ctx.ports.journal.done(ctx.app, event) and not isinstance(step, SERVING):
         return
     ctx.guard()
-    journal.mark(ctx.app, event, f"{phase} begun {step}")
+    _mark(ctx, phase, f"begun {step}")
     if ctx.lease:
         ctx.lease.say(record.dumps(lock_value(ctx, str(step))))
     began = clock.monotonic()
     ctx.persist(lambda: ACTIONS[type(step)](ctx, step), seconds)
     took = clock.monotonic() - began
-    journal.mark(ctx.app, event, f"{phase} done {step}")
+    _mark(ctx, phase, f"done {step}")
     if phase == "before":
         ctx.timings.append(history.timing(step, ctx.me, took))
     log.info("%s: %s: %s (%.2f s)", ctx.app, event[:8], step, took)
+
+
+def _mark(ctx: Context, phase: str, entry: str) -> None:
+    """A full disk must not keep a trial from being stopped; what is undone twice is undone."""
+    try:
+        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, f"{phase} {entry}")
+    except OSError as error:
+        if phase != UNDO:
+            raise
+        log.error("%s: %s %s is not in the journal: %s", ctx.app, phase, entry, error)  # noqa: TRY400 the trace tells nothing
 
 
 def lock_value(ctx: Context, step: str) -> dict[str, object]:
@@ -120,31 +152,54 @@ def _applicable(ctx: Context, undos: Iterable[Undo]) -> list[Step]:
 
 
 def _settle(ctx: Context, plan: Plan, why: str | None) -> str:
-    """The outcome; when this node's part failed, first take back the trial, then declare the abort.
+    """The outcome; when this node's part failed, first take back the trial, then declare the abort, then take back the data.
 
     Waits without end while Consul gives no answer: an outcome that cannot be learned may be a commit.
     """
-    clock = ctx.ports.clock
-    if why is not None and ctx.outcome_or_none() == COMMITTED:
+    if why is not None and _learned(ctx, plan) == COMMITTED:
         return COMMITTED  # what runs is what shall run
     ctx.failed = why is not None
-    for step in _applicable(ctx, plan.undo) if why is not None else ():
-        while not _attempt(ctx, step):
-            clock.sleep(5.0)
+    if ctx.failed:
+        _take_back(ctx, plan.undo)
     while True:
         try:
-            if why is not None and ctx.abort(why):
+            if why is not None and plan.vetoes and ctx.abort(why):
                 _note_abort(ctx, why)
             outcome = ctx.outcome()
         except errors.Temporary as error:
             log.warning("%s: the outcome cannot be learned, so nothing is started: %s", ctx.app, error)
-            clock.sleep(1.0)
-            continue
+            outcome = None
         if outcome in (COMMITTED, ABORTED):
-            if plan.leads and why is not None:
-                ctx.say(CLEANED, {"node": ctx.me})
-            return outcome
-        clock.sleep(1.0)
+            break
+        ctx.ports.clock.sleep(1.0)
+    if ctx.failed and outcome == ABORTED:
+        _take_back(ctx, plan.rewind)
+    if ctx.failed and plan.leads:
+        ctx.say(CLEANED, {"node": ctx.me})
+    return outcome
+
+
+def _learned(ctx: Context, plan: Plan) -> str | None:
+    """The outcome as far as it can be known. Once we have tried to commit it may be ours: then we wait as long as the lease is sure."""
+    committing = any(_begun(ctx, step) for step in plan.before if isinstance(step, (Commit, CommitDestroy)))
+    while True:
+        try:
+            return ctx.outcome()
+        except errors.Temporary:
+            if not committing or ctx.lease is None:
+                return None
+        try:
+            ctx.guard()
+        except errors.LeaseLost:
+            return None  # others may have aborted, and wait for the trial to end
+        ctx.ports.clock.sleep(0.5)
+
+
+def _take_back(ctx: Context, undos: Iterable[Undo]) -> None:
+    """Until it is done: nothing goes on before that."""
+    for step in _applicable(ctx, undos):
+        while not _attempt(ctx, step):
+            ctx.ports.clock.sleep(5.0)
 
 
 def _note_abort(ctx: Context, why: str) -> None:
@@ -156,8 +211,8 @@ def _note_abort(ctx: Context, why: str) -> None:
 
 def _attempt(ctx: Context, step: Step) -> bool:
     try:
-        _perform(ctx, "undo", step, limits.TAIL)
-    except errors.ClusterError as error:
+        _perform(ctx, UNDO, step, limits.TAIL)
+    except (errors.ClusterError, OSError) as error:
         log.error("%s: cannot %s, and nothing goes on before that: %s", ctx.app, step, error)  # noqa: TRY400
         return False
     return True

@@ -43,7 +43,7 @@ def stop_if_replaced(ports: Ports, app: str) -> None:
     lives, me = residence(ports.store, app), ports.members.me()
     if lives is None or lives.placement.role(me) is Role.MASTER:
         return
-    if any(op.target == me and CONCLUDED not in ports.journal.done(app, op.event.id) for op in begun(ports.store, app)):
+    if any(op.target == me and not ports.store.get(names.op_key(app, op.event.id, "outcome")) for op in begun(ports.store, app)):
         return
     log.warning("%s: this node has been replaced as its master by %s: stop it", app, lives.placement.master or "nobody")
     ports.compose.stop(names.project_name(app), limits.STOP)

@@ -54,9 +54,9 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
             continue
         started = bool(ports.journal.done(app, op.event.id))
         newest = number == len(known) - 1
-        ended = ctx.outcome() is not None
-        if not ended or newest or (started and not _overtaken(ports, drivers, known[number + 1 :])):
-            complete = execute(ctx, plan(op, ctx.me), superseded=ended and not newest) and complete
+        found = ctx.outcome()
+        if not found or newest or (started and not _overtaken(ports, drivers, known[number + 1 :])):
+            complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found) and not newest) and complete
         else:
             conclude(ctx)
     return complete
@@ -65,7 +65,7 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
 def _overtaken(ports: Ports, drivers: tuple[str, ...], later: list[Operation]) -> bool:
     """We have taken part in a commit that followed: what is left of an older operation would clean away what that one has made."""
     ours = (Context(op, ports, drivers) for op in later if ports.journal.done(op.app, op.event.id))
-    return any(ctx.outcome() == COMMITTED and plan(ctx.op, ctx.me).before for ctx in ours)
+    return any(ctx.outcome() == COMMITTED and ctx.op.concerns(ctx.me) for ctx in ours)
 
 
 def _open_intent(ports: Ports, app: str) -> Event | None:

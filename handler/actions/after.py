@@ -11,7 +11,7 @@ from handler.context import Context
 from handler.core import certificates, checks, history, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckIndex, Delete, DeleteTree, Op
-from handler.residence import Residence, residence
+from handler.residence import Residence, begun, residence
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +147,8 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
     """Names that the app does not have (any more) are free; so are the certificates of domains."""
     store = ctx.ports.store
+    if any(not store.get(names.op_key(ctx.app, op.event.id, "outcome")) for op in begun(store, ctx.app)):
+        return  # it has claimed what it needs, and will see to the rest
     lives = residence(store, ctx.app) or Residence()
     kept = {names.claim_key(claim) for claim in lives.record.get("claims", ())}
     for claim in store.tree("claim/"):

@@ -75,11 +75,10 @@ def _replace(ctx: Context, volume: str, snapshot: str) -> None:
 
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:
     """Containers of the app can start on this node from here on."""
-    journal = ctx.ports.journal
     if not ctx.op.source:
         for volume in ctx.spec(step.deploy_id).volumes:
             if ctx.ports.volumes.exists(volume):
-                journal.mark(ctx.app, ctx.op.event.id, FOUND + volume)
+                ctx.ports.journal.mark(ctx.app, ctx.op.event.id, FOUND + volume)
     ctx.ports.deploys.own(ctx.app, step.deploy_id)
 
 
@@ -174,7 +173,7 @@ def stop_trial(ctx: Context, step: s.StopTrial) -> None:  # noqa: ARG001
 
 
 def drop_trial_volumes(ctx: Context, step: s.DropTrialVolumes) -> None:  # noqa: ARG001
-    """What was restored or created for the trial; its data is where it came from."""
+    """What was restored or created for the trial, and was not there before; its data is where it came from."""
     found = {entry.removeprefix(FOUND) for entry in ctx.ports.journal.done(ctx.app, ctx.op.event.id) if entry.startswith(FOUND)}
     restored = set((ctx.hear("snapshots") or {}) if ctx.op.moves else ())
     for volume in sorted((restored | set(ctx.spec(ctx.op.deploy_id).volumes)) - found):

@@ -110,7 +110,8 @@ def _until(ctx: Context, seconds: float, condition: Callable[[], bool]) -> bool:
 
 
 def stop_app(ctx: Context, step: s.StopApp) -> None:  # noqa: ARG001
-    """The containers stay, for the way back."""
+    """The containers stay, for the way back; without the token a restarted dockerd starts none of them."""
+    ctx.ports.deploys.disown(ctx.app)
     ctx.ports.compose.stop(ctx.project, limits.STOP)
 
 

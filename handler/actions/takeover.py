@@ -42,5 +42,4 @@ def await_stopped(ctx: Context, step: s.AwaitStopped) -> None:
 
 def say_stopped(ctx: Context, step: s.SayStopped) -> None:  # noqa: ARG001
     """From here the new master may start."""
-    ctx.ports.deploys.disown(ctx.app)
     ctx.say(STOPPED, {"node": ctx.me})

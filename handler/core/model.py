@@ -131,6 +131,10 @@ class Operation:
         """Whether another deploy comes into service, and not only other data."""
         return self.deploy_id != self.previous_deploy_id
 
+    def concerns(self, node: str) -> bool:
+        """Whether the node has or gets a role."""
+        return node in (self.before.master, self.before.slave, self.after.master, self.after.slave)
+
     def address(self, node: str) -> str:
         """Address of a node concerned, or an empty string."""
         return dict(self.addresses).get(node, "")

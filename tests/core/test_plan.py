@@ -27,7 +27,7 @@ def kinds(steps) -> list[type]:
 
 
 def all_steps(made) -> list[s.Step]:
-    undone = [step for undo in (*made.undo, *made.aborted) for step in undo.steps]
+    undone = [step for undo in (*made.undo, *made.rewind, *made.aborted) for step in undo.steps]
     return [*made.before, *made.committed, *made.again, *undone]
 
 
@@ -112,7 +112,8 @@ def test_other_data_is_loaded_only_when_the_present_is_safe_and_is_taken_back_wh
     made = plan(op, op.target)
     before = kinds(made.before)
     assert before.index(s.StopApp) < before.index(s.SnapshotVolumes) < before.index(s.LoadData) < before.index(s.TakeOwnership)
-    assert [(type(undo.after), kinds(undo.steps)) for undo in made.undo] == [(s.LoadData, [s.StopTrial, s.RestoreVolumes])]
+    assert [(type(undo.after), kinds(undo.steps)) for undo in made.undo] == [(s.LoadData, [s.StopTrial])]
+    assert [(type(undo.after), kinds(undo.steps)) for undo in made.rewind] == [(s.LoadData, [s.RestoreVolumes])]
 
 
 @pytest.mark.parametrize("op", MIGRATES, ids=str)
@@ -132,3 +133,17 @@ def test_the_replaced_master_stops_first_whenever_it_learns_of_it_and_keeps_what
     assert {s.RemoveContainers, s.GiveUpOwnership, s.RemoveVolumes} <= set(kinds(made.committed))
     before = kinds(plan(op, op.target).before)
     assert before.index(s.AwaitStopped) < before.index(s.LoadData) < before.index(s.TakeOwnership)
+
+
+@pytest.mark.parametrize("op", ALL, ids=str)
+def test_before_the_abort_is_declared_no_data_is_touched_since_it_may_be_a_commit(op) -> None:
+    for node in NODES:
+        undone = {type(step) for undo in plan(op, node).undo for step in undo.steps}
+        assert undone <= {s.StopTrial, s.GiveUpOwnership}
+
+
+@pytest.mark.parametrize("op", ALL, ids=str)
+def test_some_node_waits_for_the_outcome_so_that_an_operation_whose_leader_is_gone_ends(op) -> None:
+    for node in NODES:
+        made = plan(op, node)
+        assert made.leads or made.before[-1] == s.AwaitOutcome()

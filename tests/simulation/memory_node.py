@@ -191,6 +191,7 @@ class Volumes(Docker):
         now = datetime.fromtimestamp(START + self.world.now, UTC)
         name = f"{volume}@{now:{names.TIME_FORMAT}}"
         self.node.snapshots[name] = Snapshot(tuple(self.node.volumes[volume]))
+        self.world.taken[name] = self.node.snapshots[name].data
         return name
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:

@@ -348,8 +348,7 @@ class Run:
         self.deploys[op.app].append(op.deploy_id)
         given = dict(op.restore) or (json.loads(self.world.kv[names.op_key(op.app, event, "origin")].value) if op.origin else {})
         for snapshot in given.values():  # each app has one volume
-            data = self.world.nodes[op.target].snapshots[snapshot].data
-            self.acked[op.app][:] = [word for word in data if not word.startswith(BOOTED)]
+            self.acked[op.app][:] = [word for word in self.world.taken[snapshot] if not word.startswith(BOOTED)]
 
     def _dropped(self, snapshot: str) -> None:
         """What was only sent for a migrate is nobody's second copy."""

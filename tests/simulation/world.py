@@ -59,7 +59,9 @@ class Node(Stalls):
 
 
 class World(Scheduler):
-    """One run. ``failing`` is asked before something that may fail; ``sick`` deploys never become healthy."""
+    """One run. ``failing`` is asked before something that may fail; ``sick`` deploys never become healthy; ``taken`` is what was in
+    each snapshot, wherever it is.
+    """
 
     def __init__(self, seed: int, names: Iterable[str]) -> None:
         super().__init__(seed)
@@ -74,6 +76,7 @@ class World(Scheduler):
         self.on_write: Callable[[str, Entry | None, str | None], None] = lambda _key, _old, _new: None
         self.on_drop: Callable[[str], None] = lambda _snapshot: None
         self.sick: set[str] = set()
+        self.taken: dict[str, tuple[str, ...]] = {}
         self._opened = 0
 
     # --- Consul ------------------------------------------------------------------------------------------------------

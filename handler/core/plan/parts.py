@@ -21,25 +21,29 @@ class Undo:
 
 @dataclass(frozen=True)
 class Plan:
-    """The part of one node. It has five parts, so that every way an operation can go is written down before anything is done.
+    """The part of one node. It has several, so that every way an operation can go is written down before anything is done.
 
     ``before``     until the outcome is known; any error in it ends in an abort
-    ``undo``       what the leader takes back before it may declare the abort
+    ``undo``       what the leader takes back before it may declare the abort; nothing that a commit would miss, as it may be one
+    ``rewind``     what the leader takes back once it is sure that the operation is aborted: data
     ``committed``  the tail after a commit
     ``aborted``    the tail after an abort; brings back what was
     ``again``      what makes the app serve when the outcome is ``committed`` although this node had stopped it already
 
     What an abort takes back depends on how far the operation came: each :class:`Undo` names the step that makes it necessary, so
-    that an operation which failed while it was prepared touches nothing that serves. ``leads`` is true on the node that holds the lease.
+    that an operation which failed while it was prepared touches nothing that serves. ``leads`` is true on the node that holds the lease;
+    ``vetoes`` is false on a node whose failure is no reason for an abort.
     """
 
     recipe: str
     before: Steps = ()
     undo: tuple[Undo, ...] = ()
+    rewind: tuple[Undo, ...] = ()
     committed: Steps = ()
     aborted: tuple[Undo, ...] = ()
     again: Steps = ()
     leads: bool = False
+    vetoes: bool = True
 
 
 ROUTES_BACK = Undo(s.PrepareRoutes(), (s.SettleRoutes(committed=False),))
@@ -96,7 +100,8 @@ def in_place(op: Operation, recipe: str, first: Steps = (), load: Steps = (), sc
         recipe=recipe,
         leads=True,
         before=before,
-        undo=(Undo(started[0], (s.StopTrial(), s.RestoreVolumes())),),
+        undo=(Undo(started[0], (s.StopTrial(),)),),
+        rewind=(Undo(started[0], (s.RestoreVolumes(),)),),
         committed=serve(op),
         aborted=(
             ROUTES_BACK,
@@ -155,5 +160,5 @@ def forget_tail(op: Operation, me: str) -> Steps:
 
 
 def nothing(_op: Operation) -> Plan:
-    """Not concerned."""
-    return Plan(recipe=Recipe.NOTHING.value)
+    """Not concerned, but for the case that the leader is gone and nobody else is there to say so."""
+    return Plan(recipe=Recipe.NOTHING.value, before=(s.AwaitOutcome(),))

@@ -41,10 +41,14 @@ def _take(op: Operation) -> Plan:
 
 
 def _replaced(op: Operation) -> Plan:
-    """The former master, whenever it learns of it: stop at once, keep what was written as a snapshot, become what the record says."""
+    """The former master, whenever it learns of it: stop at once, keep what was written as a snapshot, become what the record says.
+
+    It may be so broken that it cannot even stop; that must not keep another node from taking over.
+    """
     stays = op.after.slave == op.source
     return Plan(
         recipe="replaced",
+        vetoes=False,
         before=(s.StopApp(), s.SayStopped(op.target), s.AwaitOutcome()),
         committed=(*parts.leave(op), *(parts.stand_by_tail(op) if stays else parts.forget_tail(op, op.source))),
         aborted=parts.back(op),
