@@ -33,7 +33,7 @@ def intake(ports: Ports, message: Message) -> str | None:
         event = events.parse(message)
         check_nodes(event, ports.members.nodes())
         _check_known(ports, event)
-    except EventError as error:
+    except ValueError as error:  # an EventError is one; Consul's broken answers are not, they are ``StoreUnavailable``
         _refuse(ports, message, str(error))
         return None
     _accept(ports, event)

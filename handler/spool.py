@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from handler.core.events import Message
@@ -35,14 +36,32 @@ def put(directory: Path, message: Message) -> None:
 
 def waiting(directory: Path) -> list[tuple[Path, Message]]:
     """The spooled messages, oldest first; a file that cannot be read is put aside under the suffix ``.bad``."""
-    found = []
+    found: list[tuple[Path, Message]] = []
     paths = sorted(directory.glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name)) if directory.is_dir() else []
     for path in paths:
         try:
-            found.append((path, Message(**json.loads(path.read_text()))))
+            found.append((path, _read(path.read_text())))
         except (OSError, ValueError, TypeError):
-            path.rename(path.with_suffix(BAD))
+            put_aside(path)
     return found
+
+
+def _read(text: str) -> Message:
+    message = Message(**json.loads(text))
+    if not all(isinstance(part, str) for part in (message.id, message.name, message.payload)):
+        raise TypeError("no message")
+    return message
+
+
+def put_aside(path: Path) -> Path:
+    """Keep a message that nobody can take for a person to look at, where it is not tried again; returns its new name.
+
+    When the disk does not even allow that, it is tried again.
+    """
+    bad = path.with_suffix(BAD)
+    with suppress(OSError):
+        path.rename(bad)
+    return bad
 
 
 def poke(path: Path, word: str) -> bool:

@@ -110,14 +110,18 @@ class Worker:
             return any(thread.is_alive() for thread in self._threads.values())
 
     def take_spool(self) -> None:
-        """Turn spooled messages into intents, oldest first; what cannot be done now stays."""
+        """Turn spooled messages into intents, oldest first; what cannot be done now stays, what never can be is put aside."""
         for path, message in spool.waiting(self.here.spool):
             try:
                 app = intake(self.ports, message)
             except errors.Temporary as error:
                 log.warning("event %s waits: %s", message.id, error)
                 return
-            path.unlink(missing_ok=True)
+            except Exception:
+                log.exception("event %s cannot be taken, and is put aside: %s", message.id, spool.put_aside(path))
+                continue
+            with suppress(OSError):  # when it stays, it is taken once more, which changes nothing
+                path.unlink(missing_ok=True)
             if app:
                 self.wake(app)
 
@@ -151,11 +155,8 @@ def main(_arguments: Sequence[str]) -> int:
     while not stop.is_set():
         worker.take_spool()
         _lift_late_holds(worker.ports)
-        if "intents" in words or time.monotonic() - last_sweep > SWEEP:
-            with suppress(errors.Temporary):
-                announce(worker.ports, here)
-                worker.sweep()
-                last_sweep = time.monotonic()
+        if ("intents" in words or time.monotonic() - last_sweep > SWEEP) and _look_around(worker):
+            last_sweep = time.monotonic()
         words = _heard(listener)
         copier.hear(words)
     copier.close()
@@ -163,6 +164,18 @@ def main(_arguments: Sequence[str]) -> int:
         log.info("waiting for operations under way")
         threading.Event().wait(2.0)
     return 0
+
+
+def _look_around(worker: Worker) -> bool:
+    """Say that we are there, and look at all intents; False when that has to be tried again at once."""
+    try:
+        announce(worker.ports, worker.here)
+        worker.sweep()
+    except errors.Temporary:
+        return False
+    except Exception:
+        log.exception("intents: unexpected error; looked again later")
+    return True
 
 
 def _lift_late_holds(ports: Ports) -> None:

@@ -86,7 +86,9 @@ def _message(item: dict[str, Any]) -> Message:
 
 
 def parse(message: Message) -> Event:
-    """The event in a message; raises :class:`EventError` naming what is wrong with it."""
+    """The event in a message; raises :class:`EventError` naming what is wrong with it, and nothing else."""
+    if message.name not in set(Kind):
+        raise EventError(f"{message.name!r} is no kind of event: {', '.join(Kind)}")
     kind = Kind(message.name)
     values = _payload(kind, message.payload)
     repo, branch = check_repo(_text(values, "repo")), check_branch(_text(values, "branch"))
@@ -126,12 +128,14 @@ def _into_target(event: Event, target: object) -> Event:
 def _payload(kind: Kind, text: str) -> dict[str, Any]:
     if not text.strip():
         raise EventError("the payload is empty")
-    if len(text.encode()) > MAX_PAYLOAD:
-        raise EventError(f"the payload has {len(text.encode())} bytes; {MAX_PAYLOAD} at most")
+    size = _bytes(text)
+    if size > MAX_PAYLOAD:
+        raise EventError(f"the payload has {size} bytes; {MAX_PAYLOAD} at most")
     try:
         values = json.loads(text)
     except ValueError as error:
         raise EventError(f"the payload is not JSON: {error}") from error
+    _bytes(json.dumps(values, ensure_ascii=False))  # an escape in JSON can stand for what no text has
     if not isinstance(values, dict):
         raise EventError("the payload must be a JSON object")
     rule = RULES[kind]
@@ -142,6 +146,14 @@ def _payload(kind: Kind, text: str) -> dict[str, Any]:
     if missing:
         raise EventError(f"{kind} needs {', '.join(missing)}")
     return values
+
+
+def _bytes(text: str) -> int:
+    """Length of the text in UTF-8, in which it has to be written: to Consul, to files, as an argument of a program."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise EventError("the payload has half of a surrogate pair in it, which is no character") from error
 
 
 def _text(values: dict[str, Any], key: str) -> str:
@@ -196,7 +208,11 @@ def check_repo(repo: str) -> str:
         raise EventError("repo is empty")
     if not (_URL.match(repo) or (_SCP.match(repo) and "::" not in repo and "://" not in repo)):
         raise EventError(f"repo {hide_secret(repo)!r} is refused: use https://, http://, ssh://, git:// or user@host:path")
-    if ".." in names.url_path(repo).split("/") or names.url_path(repo) == "/":
+    try:
+        path = names.url_path(repo)
+    except ValueError as error:
+        raise EventError(f"repo {hide_secret(repo)!r} is no url: {error}") from error
+    if ".." in path.split("/") or path == "/":
         raise EventError(f"repo {hide_secret(repo)!r} has no usable path")
     return repo
 

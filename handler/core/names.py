@@ -17,7 +17,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def url_path(url: str) -> str:
-    """The path part of a repository's url, lower case, with one slash before it, none after it, and without ``.git``."""
+    """The path part of a repository's url, lower case, with one slash before it, none after it, and without ``.git``.
+
+    Raises ``ValueError`` for what is no url at all, such as ``https://a[b/x``.
+    """
     text = url.strip().lower().rstrip("/")
     scp = _SCP_FORM.match(text)
     path = scp["path"] if scp and "://" not in text else urlsplit(text).path

@@ -78,7 +78,10 @@ def read_intent(text: str | None) -> tuple[Event | None, list[str]]:
 @lru_cache(maxsize=1000)  # read at each look, as the plans are
 def _intent(text: str | None) -> tuple[Event | None, tuple[str, ...]]:
     value = loads(text)
-    seen = tuple(str(item) for item in value.pop("seen", []))
+    listed = value.pop("seen", None)
+    seen = tuple(str(item) for item in listed) if isinstance(listed, list) else ()
+    if not all(isinstance(item, str | bool) for item in value.values()):
+        return None, seen
     try:
         return Event(**{**value, "kind": Kind(value["kind"])}), seen
     except (KeyError, TypeError, ValueError):

@@ -1,5 +1,6 @@
 import base64
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,9 @@ def test_the_seed_s_event_is_understood() -> None:
         ({**GOOD, "repo": "ext::sh -c x"}, "is refused"),
         ({**GOOD, "repo": "--upload-pack=x"}, "is refused"),
         ({**GOOD, "repo": "https://host/a/../../b"}, "no usable path"),
+        ({**GOOD, "repo": "https://a[b/x"}, "is no url"),
+        ({**GOOD, "repo": "https://host/\ud800"}, "surrogate"),
+        ({**GOOD, "\ud800": 1}, "surrogate"),
         ({**GOOD, "update": "yes"}, "update must be"),
         ({**GOOD, "repo": "https://host/" + "x" * 300}, "bytes"),
     ],
@@ -85,10 +89,29 @@ def test_what_consul_never_writes_is_named(text: str) -> None:
     st.recursive(st.none() | st.booleans() | st.text() | st.integers(), lambda c: st.lists(c) | st.dictionaries(st.text(), c), max_leaves=8)
 )
 def test_no_payload_raises_anything_but_an_event_error(payload: object) -> None:
-    try:
+    with suppress(EventError):
         events.parse(Message("e", "deploy", json.dumps(payload)))
-    except EventError:
-        pass
+
+
+URLS = st.from_regex(r"(https|ssh|git)://[A-Za-z0-9][^\s\x00-\x1f]{0,20}/[^\s\x00-\x1f]{1,20}", fullmatch=True)
+TEXTS = st.text(st.characters(exclude_categories=[])) | URLS | st.sampled_from(["main", "node1", GOOD["repo"], "2026-11-25T09:30"])
+
+
+@given(st.sampled_from([*Kind, "dance"]), st.text(st.characters(exclude_categories=[])))
+def test_no_text_raises_anything_but_an_event_error(kind: str, text: str) -> None:
+    with suppress(EventError):
+        events.parse(Message("e", kind, text))
+
+
+@given(st.sampled_from(Kind), st.data())
+def test_no_values_of_the_right_keys_raise_anything_but_an_event_error(kind: Kind, data: st.DataObject) -> None:
+    rule = events.RULES[kind]
+    values = {key: data.draw(TEXTS | st.booleans() | st.integers()) for key in sorted(rule.required)}
+    if "target" in values:
+        values["target"] = data.draw(st.dictionaries(st.sampled_from(["repo", "branch"]), TEXTS))
+    with suppress(EventError):
+        event = events.parse(Message("e", kind, json.dumps(values)))
+        assert event.app.encode()
 
 
 def test_unknown_nodes_are_named_with_the_known_ones() -> None:

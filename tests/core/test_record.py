@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from builders import event, operation
 from hypothesis import given
@@ -18,6 +20,18 @@ def test_whatever_a_person_writes_is_read_without_an_error(text: str) -> None:
     assert isinstance(record.loads(text), dict)
     record.read_intent(text)
     record.placement(record.loads(text))
+
+
+@pytest.mark.parametrize("seen", [None, 7, "e1", {"e1": 1}])
+def test_a_broken_list_of_ids_is_none(seen: object) -> None:
+    value = {**record.loads(record.intent(event("a", "b"), [])), "seen": seen}
+    assert record.read_intent(json.dumps(value)) == (event("a", "b"), [])
+
+
+@pytest.mark.parametrize("key", ["id", "app", "master", "to"])
+def test_an_intent_with_a_value_of_another_type_is_no_event(key: str) -> None:
+    value = {**record.loads(record.intent(event("a", "b"), ["x"])), key: 7}
+    assert record.read_intent(json.dumps(value)) == (None, ["x"])
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{broken", '{"id": 3}', '{"kind": "dance"}'])
