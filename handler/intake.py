@@ -1,6 +1,7 @@
 """From a spooled message to an intent in Consul. Called by :mod:`handler.worker` for each file in the spool.
 
-Every node gets every event, some nodes get it twice or late: the intent remembers the ids it has seen, so that one is accepted once.
+Every node gets every event, some nodes get it twice or late: the intent remembers the ids it has seen, so that one is accepted once;
+``history/refused`` remembers those that were refused, so that none is accepted when the reason is gone.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ log = logging.getLogger(__name__)
 SEEN = 256
 """As many ids as an agent may replay."""
 
-REFUSALS = 50
-"""Refused events remembered in ``history/``."""
+REFUSALS = SEEN
+"""Refused events remembered in ``history/``: each that an agent may replay."""
 
 
 def intake(ports: Ports, message: Message) -> str | None:
-    """Accept or refuse one message; returns the app to pursue, or None when it was refused.
+    """Accept or refuse one message; returns the app to pursue, or None when it is refused or was before.
 
     Raises ``StoreUnavailable`` when Consul gives no answer: the message stays in the spool.
     """
+    if _refused_before(ports, message):
+        log.info("%s event %s was refused before and is ignored", message.name, message.id)
+        return None
     try:
         event = events.parse(message)
         check_nodes(event, ports.members.nodes())
@@ -38,6 +42,11 @@ def intake(ports: Ports, message: Message) -> str | None:
         return None
     _accept(ports, event)
     return event.app
+
+
+def _refused_before(ports: Ports, message: Message) -> bool:
+    entry = ports.store.get(names.history_key(names.REFUSED, message.id))
+    return entry is not None and history.final(record.loads(entry.value), ports.members.me(), ports.clock.now())
 
 
 def _check_known(ports: Ports, event: Event) -> None:
@@ -89,7 +98,6 @@ def _refuse(ports: Ports, message: Message, why: str) -> None:
 
 
 def _prune(ports: Ports) -> None:
-
     kept = sorted(ports.store.tree(names.history_key(names.REFUSED, "")), key=lambda entry: entry.index)
     for entry in kept[:-REFUSALS]:
         ports.store.transact([Delete(entry.key)])

@@ -100,6 +100,22 @@ def with_kept(known: Mapping[str, Any], app: str, event: str, node: str, kept: M
     return {"app": app, "event": event, **known, "kept": {**before, node: {**before.get(node, {}), **kept}}}
 
 
+SETTLED = 10.0
+"""Seconds after which a refusal is final for all nodes; until then one that knows a new node or app already may still accept the event."""
+
+
+def final(refused: Mapping[str, Any], me: str, now: float) -> bool:
+    """Whether a refused event stays refused, whatever ``me`` would say of it now.
+
+    A node never takes back its own word. ``now`` is by the clock of ``me``, in seconds since the epoch; an entry without a time that can
+    be read is an old one.
+    """
+    try:
+        return refused.get("by") == me or now - datetime.fromisoformat(str(refused.get("started"))).timestamp() > SETTLED
+    except (ValueError, OverflowError):
+        return True
+
+
 def refusal(event: str, kind: str, payload: str, why: str, by: str, now: float) -> dict[str, Any]:
     """The entry for an event that was refused, or ended before it began; ``now`` in seconds since the epoch."""
     started = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
