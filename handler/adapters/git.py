@@ -44,7 +44,7 @@ class Git:
         except git.GitCommandError as error:
             raise _explained(error, repo, branch) from error
         except (git.UnsafeProtocolError, git.UnsafeOptionError, ValueError, OSError) as error:
-            raise Permanent(f"{hide_secret(repo)} {branch} cannot be cloned: {error}") from error
+            raise Permanent(hide_secret(f"{repo} {branch} cannot be cloned: {error}")) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return found

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
+from handler.core.events import hide_secret
 from handler.errors import ClusterError, CommandFailed
 from handler.ports import Guard
 
@@ -33,10 +34,11 @@ def run(
     """Run a program to its end; returns its stdout. ``stdin`` is for what must not be seen in the list of processes.
 
     ``guard`` is asked a few times a second: what it raises ends the program and goes on to the caller. Raises ``CommandFailed`` with
-    the last lines of stderr (or stdout) on another exit code than 0, when the program is missing, or after ``seconds``.
+    the last lines of stderr (or stdout) on another exit code than 0, when the program is missing, or after ``seconds``. Passwords in
+    urls are hidden in it: it goes to the log and to the history.
     """
-    log.debug("run %s", " ".join(argv))
-    shown = " ".join(argv[:4])
+    log.debug("run %s", hide_secret(" ".join(argv)))
+    shown = hide_secret(" ".join(argv[:4]))
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as told:
         told.write(stdin.encode())
         told.seek(0)
@@ -56,12 +58,12 @@ def run(
             _wait(process, shown, seconds, guard)
         except ClusterError as error:
             if isinstance(error, CommandFailed):
-                error.tail = _read(err) or _read(out)
+                error.tail = _tail(err, out)
             raise
         finally:
             _end(process)
         if process.returncode:
-            raise CommandFailed(f"{shown} ended with {process.returncode}", (_read(err) or _read(out))[-_TAIL:])
+            raise CommandFailed(f"{shown} ended with {process.returncode}", _tail(err, out))
         return _read(out)
 
 
@@ -88,6 +90,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
             return
+
+
+def _tail(err: object, out: object) -> str:
+    """A script may write what it was called with; hidden before it is cut, so that no half of a password is left."""
+    return hide_secret(_read(err) or _read(out))[-_TAIL:]
 
 
 def _read(file: object) -> str:

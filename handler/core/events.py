@@ -217,9 +217,9 @@ def check_repo(repo: str) -> str:
     return repo
 
 
-def hide_secret(url: str) -> str:
-    """The url without a password in it, fit for a log."""
-    return re.sub(r"//[^/@\s]*@", "//***@", url)
+def hide_secret(text: str) -> str:
+    """The text without the user and password of urls in it, fit for a log; in JSON, a slash may be escaped."""
+    return re.sub(r'(/\\?/)[^/\s"]*@', r"\1***@", text)
 
 
 def check_nodes(event: Event, known: Collection[str]) -> None:

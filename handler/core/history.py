@@ -8,6 +8,7 @@ from typing import Any
 
 from handler.core import points
 from handler.core import steps as s
+from handler.core.events import hide_secret
 from handler.core.model import Kind, Operation
 
 _DOWN = (
@@ -53,7 +54,7 @@ def entry(
         "event": op.event.id,
         "kind": str(op.event.kind),
         "app": op.app,
-        "repo": op.event.repo,
+        "repo": hide_secret(op.event.repo),
         "branch": op.event.branch,
         "from": {"master": op.before.master, "slave": op.before.slave, "deploy_id": op.previous_deploy_id},
         "to": {"master": op.after.master, "slave": op.after.slave, "deploy_id": op.deploy_id},

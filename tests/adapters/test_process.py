@@ -1,3 +1,4 @@
+import logging
 import time
 
 import pytest
@@ -36,3 +37,22 @@ def test_the_guard_ends_the_program() -> None:
     with pytest.raises(LeaseLost):
         run(["sleep", "60"], seconds=60, guard=lost)
     assert time.monotonic() - began < 10
+
+
+SECRET = "https://oauth2:top-secret@git.example.com/x"
+
+
+@pytest.mark.parametrize("script", ["exit 3", "echo clone $0 >&2; exit 3", "echo clone $0; exit 3", "echo $0; sleep 60"])
+def test_a_password_in_a_url_is_in_neither_the_error_nor_the_log(script: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(CommandFailed) as caught:
+        run(["sh", "-c", script, SECRET], seconds=1.0)
+    assert "git.example.com" in str(caught.value)
+    assert "secret" not in f"{caught.value} {caught.value.tail} {caplog.text}"
+
+
+def test_a_password_is_hidden_where_the_words_of_a_program_are_cut() -> None:
+    script = "echo $0; head -c 3975 /dev/zero | tr '\\0' x; exit 3"
+    with pytest.raises(CommandFailed) as caught:
+        run(["sh", "-c", script, SECRET], seconds=5.0)
+    assert "secret" not in caught.value.tail

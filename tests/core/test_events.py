@@ -120,7 +120,9 @@ def test_unknown_nodes_are_named_with_the_known_ones() -> None:
 
 
 def test_secrets_are_hidden() -> None:
-    assert "secret" not in events.hide_secret("https://user:secret@host/x")
+    for text in ("https://user:secret@host/x", "https://user:se@cret@host/x", r'{"repo":"https:\/\/user:secret@host\/x"}'):
+        assert "cret" not in events.hide_secret(text)
+    assert events.hide_secret('{"repo": "https://host/x", "branch": "a@b"}') == '{"repo": "https://host/x", "branch": "a@b"}'
     with pytest.raises(EventError) as caught:
         events.check_repo("ftp://user:secret@host/x")
     assert "secret" not in str(caught.value)
