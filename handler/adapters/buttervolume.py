@@ -11,6 +11,7 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 * its ``snapshot`` takes a quarter of a second for each volume and gives each a time of its own, so snapshots are made by btrfs itself;
 * its scheduler works volume by volume, tells nobody what failed, and its purge deletes markers and parents: the lines of our volumes are
   paused, and :mod:`handler.copies` does what they say;
+* a marker whose snapshot is gone is taken for the parent all the same, so that every send to that host fails;
 * when the parent of an incremental send is gone on the other side, its second attempt, which is meant to be in full, names the same parent;
 * it reads and rewrites its file of schedules without a lock, so that of two changes at the same time one is lost: here they are made
   one after the other, and read back;
@@ -105,20 +106,21 @@ class Buttervolume:
 
     def _send(self, snapshot: str, volume: str, host: str, guard: Guard) -> None:
         body = {"Name": snapshot, "Host": host}
+        self._forget_sent(volume, host, lambda marker: not (self._snapshots / marker.rpartition("@")[0]).exists())
         try:
             self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
         except Permanent as error:
             if _NO_PARENT not in str(error):
                 raise
             guard()
-            self._forget_sent(volume, host)
+            self._forget_sent(volume, host, lambda _marker: True)  # so that the next send is in full
             self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
 
-    def _forget_sent(self, volume: str, host: str) -> None:
-        """The host has no copy any more that a marker speaks of, so that the next send is in full."""
-        for path in self._snapshots.iterdir():
-            if path.name.startswith(volume + "@") and path.name.endswith("@" + host):
-                self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": path.name})
+    def _forget_sent(self, volume: str, host: str, useless: Callable[[str], bool]) -> None:
+        """Delete the markers of what that host was sent which are ``useless`` as parents."""
+        for name in self.listed():
+            if name.startswith(volume + "@") and name.endswith("@" + host) and useless(name):
+                self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
 
     @contextmanager
     def _alone(self, what: str, guard: Guard) -> Iterator[None]:
@@ -162,10 +164,9 @@ class Buttervolume:
         run(["btrfs", "subvolume", "snapshot", str(self._snapshots / snapshot), str(target)], seconds=_BTRFS)
 
     def drop(self, snapshot: str) -> None:
-        names = [_checked(_SNAPSHOT, snapshot)]
-        if self._snapshots.is_dir():
-            names += [path.name for path in self._snapshots.iterdir() if path.name.startswith(snapshot + "@")]
-        for name in names:
+        prefix = _checked(_SNAPSHOT, snapshot) + "@"
+        markers = [name for name in self.listed() if name.startswith(prefix)]
+        for name in (*markers, snapshot):  # in this order: a crash must leave no marker alone
             if (self._snapshots / name).exists():
                 self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
 

@@ -74,7 +74,11 @@ def test_one_that_never_stays_is_an_error() -> None:
 
 
 class Sender(Buttervolume):
-    """Sends as the plugin does: with the parent that a marker names, twice. ``there`` is what the other side has."""
+    """Sends as the plugin does: with the parent that a marker names, twice. ``there`` is what the other side has. ``killed_after`` as many
+    deletions, nothing more is done.
+    """
+
+    killed_after = 1000
 
     def __init__(self, root: Path, error: str = "ERROR: snapshot: cannot find parent subvolume d76bedd0") -> None:
         super().__init__(None, "btrfs", root, root / "locks", str)  # type: ignore[arg-type]
@@ -84,9 +88,14 @@ class Sender(Buttervolume):
     def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None, seconds: float = 0) -> dict[str, Any]:
         assert body is not None
         if path.endswith("Remove"):
+            self.killed_after -= 1
+            if self.killed_after < 0:
+                raise KeyboardInterrupt
             (self.root / body["Name"]).rmdir()
             return {}
         parents = sorted(p.name for p in self.root.iterdir() if p.name.endswith("@" + body["Host"]) and p.name.startswith("data@"))
+        if parents and not (self.root / parents[-1].rpartition("@")[0]).exists():
+            raise Permanent(f"ERROR: cannot resolve realpath of {parents[-1]}: No such file or directory")
         if parents and parents[-1].rpartition("@")[0] not in self.there:
             raise Permanent(self.error)
         self.there.add(body["Name"])
@@ -96,17 +105,44 @@ class Sender(Buttervolume):
 
 def test_copies_that_the_other_side_has_forgotten_are_no_reason_not_to_send(tmp_path: Path) -> None:
     plugin = Sender(tmp_path)
-    for name in ("data@2026-01-01T00:00:00@10.0.0.2", "data@2026-01-01T00:00:00@10.0.0.3", "database@2026-01-01T00:00:00@10.0.0.2"):
+    data, database = "data@2026-01-01T00:00:00", "database@2026-01-01T00:00:00"
+    for name in (data, f"{data}@10.0.0.2", f"{data}@10.0.0.3", f"{database}@10.0.0.2"):
         (plugin.root / name).mkdir()
     plugin.send("data@2026-01-02T00:00:00", "10.0.0.2", lambda: None)
     assert plugin.there == {"data@2026-01-02T00:00:00"}
     kept = {path.name for path in plugin.root.iterdir()}
-    assert kept == {"data@2026-01-01T00:00:00@10.0.0.3", "database@2026-01-01T00:00:00@10.0.0.2", "data@2026-01-02T00:00:00@10.0.0.2"}
+    assert kept == {data, f"{data}@10.0.0.3", f"{database}@10.0.0.2", "data@2026-01-02T00:00:00@10.0.0.2"}
 
 
 def test_a_send_that_fails_for_another_reason_keeps_the_parents(tmp_path: Path) -> None:
     plugin = Sender(tmp_path, "ssh: connect to host 10.0.0.2 port 1122: Connection refused")
-    (plugin.root / "data@2026-01-01T00:00:00@10.0.0.2").mkdir()
+    for name in ("data@2026-01-01T00:00:00", "data@2026-01-01T00:00:00@10.0.0.2"):
+        (plugin.root / name).mkdir()
     with pytest.raises(CommandFailed, match="cannot be sent"):
         plugin.send("data@2026-01-02T00:00:00", "10.0.0.2", lambda: None)
-    assert [path.name for path in plugin.root.iterdir()] == ["data@2026-01-01T00:00:00@10.0.0.2"]
+    assert {path.name for path in plugin.root.iterdir()} == {"data@2026-01-01T00:00:00", "data@2026-01-01T00:00:00@10.0.0.2"}
+
+
+def test_a_marker_without_its_snapshot_is_no_parent(tmp_path: Path) -> None:
+    plugin = Sender(tmp_path)
+    here, gone = "data@2026-01-01T00:00:00", "data@2026-01-02T00:00:00"
+    for name in (here, f"{here}@10.0.0.2", f"{gone}@10.0.0.2", f"{gone}@10.0.0.3"):
+        (plugin.root / name).mkdir()
+    plugin.there = {here, gone}
+    plugin.send("data@2026-01-03T00:00:00", "10.0.0.2", lambda: None)
+    kept = {path.name for path in plugin.root.iterdir()}
+    assert kept == {here, f"{here}@10.0.0.2", f"{gone}@10.0.0.3", "data@2026-01-03T00:00:00@10.0.0.2"}
+
+
+@pytest.mark.parametrize("deletions", range(3))
+def test_no_marker_outlives_its_snapshot_whenever_the_handler_is_killed(tmp_path: Path, deletions: int) -> None:
+    plugin, name = Sender(tmp_path), "data@2026-01-01T00:00:00"
+    for one in (name, f"{name}@10.0.0.2", f"{name}@10.0.0.3"):
+        (plugin.root / one).mkdir()
+    plugin.killed_after = deletions
+    with pytest.raises(KeyboardInterrupt):
+        plugin.drop(name)
+    assert (plugin.root / name).exists()
+    plugin.killed_after = 3
+    plugin.drop(name)
+    assert not list(plugin.root.iterdir())
