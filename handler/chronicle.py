@@ -5,13 +5,13 @@ The node that ended the operation writes the entry; others may have something to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from handler import errors
 from handler.core import history, names, record
 from handler.core.kv import Create, Swap
-from handler.ports import Store
+from handler.ports import Ports, Store
 
 _TRIES = 20
 
@@ -25,6 +25,20 @@ def add_kept(store: Store, app: str, event: str, node: str, kept: Mapping[str, s
     """Name the snapshots (volume -> snapshot) of what only ``node`` had when it learned that it had been replaced."""
     if kept:
         _change(store, app, event, lambda known: history.with_kept(known, app, event, node, kept))
+
+
+def keep(ports: Ports, app: str, event: str, volumes: Sequence[str]) -> Mapping[str, str]:
+    """Snapshot the last state of ``volumes``, which are about to be removed here, and name it; returns what was taken now.
+
+    What was named for this event before is not taken again: a volume that cannot be removed would get a snapshot with each try.
+    """
+    entry, me = ports.store.get(names.history_key(app, event)), ports.members.me()
+    before = (record.loads(entry.value if entry else None).get("kept") or {}).get(me) or {}
+    missing = [volume for volume in volumes if not (before.get(volume) and ports.volumes.complete(before[volume]))]
+    taken = ports.volumes.snapshot(missing) if missing else {}
+    if taken:
+        add_kept(ports.store, app, event, me, taken)
+    return taken
 
 
 def kept(store: Store, app: str, node: str) -> frozenset[str]:

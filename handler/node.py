@@ -100,7 +100,7 @@ def _clean_up(ports: Ports, app: str, lives: Residence) -> None:
     ports.compose.remove(project)
     ports.deploys.disown(app)
     ports.services.deregister(app)
-    chronicle.add_kept(ports.store, app, lives.event, ports.members.me(), volumes.snapshot(live))
+    chronicle.keep(ports, app, lives.event, live)
     for volume in live:
         volumes.remove(volume)
         if lives.placement.role(ports.members.me()) is not Role.SLAVE:

@@ -119,9 +119,8 @@ def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
         if not volumes.exists(volume):
             continue
         if volume not in taken:
-            kept = volumes.snapshot([volume])
-            log.warning("%s: kept the last state of %s as %s", ctx.app, volume, kept[volume])
-            chronicle.add_kept(ctx.ports.store, ctx.app, ctx.op.event.id, ctx.me, kept)
+            for name in chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, [volume]).values():
+                log.warning("%s: kept the last state of %s as %s", ctx.app, volume, name)
         ctx.persist(partial(volumes.remove, volume), 20.0)
 
 

@@ -1,0 +1,88 @@
+"""What only one node has, when it is master no longer: kept once, as one point, named, and not forgotten with the copies."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from builders import APP, operation
+from memory import ports
+from memory_node import Volumes
+from world import World
+
+from handler import chronicle
+from handler.actions import after
+from handler.context import Context
+from handler.core import names
+from handler.core import steps as s
+from handler.core.model import Operation
+from handler.errors import Temporary
+from handler.node import resume_app
+
+PROJECT = names.project_name(APP)
+DATA, DB = f"{PROJECT}_data", f"{PROJECT}_db"
+OP = operation(("a", "b"), ("b", "c"))
+
+
+class App:
+    """Seen from ``me``, one of three nodes. ``in_use``: as many removals of a volume fail since somebody's container uses it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, me: str = "a") -> None:
+        self.world = World(1, ("a", "b", "c"))
+        self.node = self.world.nodes[me]
+        self.ports = ports(self.world, self.node)
+        self.in_use = 0
+        remove = Volumes.remove
+
+        def removed(volumes: Volumes, volume: str) -> None:
+            self.in_use -= 1
+            if self.in_use >= 0:
+                raise Temporary(f"somebody's container uses {volume}")
+            remove(volumes, volume)
+
+        monkeypatch.setattr(Volumes, "remove", removed)
+
+    def context(self, op: Operation = OP) -> Context:
+        return Context(op, self.ports, ("btrfs",))
+
+    def say(self, part: str, value: object) -> None:
+        self.world.write(names.op_key(APP, OP.event.id, part), json.dumps(value))
+
+    def kept(self) -> frozenset[str]:
+        return chronicle.kept(self.ports.store, APP, self.node.name)
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> App:
+    return App(monkeypatch)
+
+
+def test_a_replaced_master_whose_volume_is_in_use_keeps_it_once(app: App) -> None:
+    record = {"master": "b", "volumes": [DATA], "event": "e"}
+    app.world.write(names.record_key(APP), json.dumps(record))
+    app.node.volumes[DATA] = ["w0"]
+    app.in_use = 3
+    for _ in range(4):
+        with suppress(Temporary):
+            resume_app(app.ports, APP)
+    assert app.node.volumes == {}
+    (only,) = app.node.snapshots
+    assert app.kept() == {only}
+
+
+def test_a_step_that_is_tried_again_keeps_the_last_state_once(app: App) -> None:
+    app.node.volumes[DATA] = ["w0"]
+    app.in_use = 25
+    for _ in range(10):
+        with suppress(Temporary):
+            after.remove_volumes(app.context(), s.RemoveVolumes((DATA,)))
+    assert app.node.volumes == {}
+    (only,) = app.node.snapshots
+    assert app.kept() == {only}
+
+
+def test_a_named_snapshot_that_is_gone_is_taken_again(app: App) -> None:
+    app.node.volumes[DATA] = ["w0"]
+    chronicle.add_kept(app.ports.store, APP, OP.event.id, "a", {DATA: f"{DATA}@2020-01-01T00:00:00.000000"})
+    after.remove_volumes(app.context(), s.RemoveVolumes((DATA,)))
+    (only,) = app.node.snapshots
+    assert app.kept() == {only}
