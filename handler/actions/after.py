@@ -112,15 +112,14 @@ def give_up_ownership(ctx: Context, step: s.GiveUpOwnership) -> None:  # noqa: A
 
 
 def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
-    """Live volumes go; what was not snapshotted in this operation is snapshotted first, since nobody else may have it."""
+    """Live volumes go; what was not snapshotted in this operation is snapshotted first, all at one point, since nobody else may have it."""
     volumes = ctx.ports.volumes
     taken = (ctx.hear("snapshots") or {}) if ctx.me == ctx.op.source else {}
-    for volume in step.volumes:
-        if not volumes.exists(volume):
-            continue
-        if volume not in taken:
-            for name in chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, [volume]).values():
-                log.warning("%s: kept the last state of %s as %s", ctx.app, volume, name)
+    live = [volume for volume in step.volumes if volumes.exists(volume)]
+    only_here = [volume for volume in live if volume not in taken]
+    for volume, name in chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, only_here).items():
+        log.warning("%s: kept the last state of %s as %s", ctx.app, volume, name)
+    for volume in live:
         ctx.persist(partial(volumes.remove, volume), 20.0)
 
 

@@ -86,3 +86,20 @@ def test_a_named_snapshot_that_is_gone_is_taken_again(app: App) -> None:
     after.remove_volumes(app.context(), s.RemoveVolumes((DATA,)))
     (only,) = app.node.snapshots
     assert app.kept() == {only}
+
+
+def test_the_volumes_of_an_app_are_kept_as_one_point(app: App) -> None:
+    app.node.volumes.update({DATA: ["w0"], DB: ["w0"]})
+    app.in_use = 1
+    after.remove_volumes(app.context(), s.RemoveVolumes((DATA, DB, f"{PROJECT}_gone")))
+    assert app.node.volumes == {}
+    assert app.kept() == set(app.node.snapshots)
+    assert {name.partition("@")[0] for name in app.kept()} == {DATA, DB}
+    assert len({name.partition("@")[2] for name in app.kept()}) == 1
+
+
+def test_what_the_operation_has_snapshotted_is_not_kept_again(app: App) -> None:
+    app.node.volumes.update({DATA: ["w0"], DB: ["w0"]})
+    app.say("snapshots", {DATA: f"{DATA}@2020-01-01T00:00:00.000000"})
+    after.remove_volumes(app.context(), s.RemoveVolumes((DATA, DB)))
+    assert {name.partition("@")[0] for name in app.kept()} == {DB}
