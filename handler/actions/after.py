@@ -8,7 +8,7 @@ from functools import partial
 from handler import chronicle, errors, snapshot
 from handler.actions.start import check_complete
 from handler.context import Context
-from handler.core import certificates, checks, history, limits, names, record
+from handler.core import certificates, checks, copies, history, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckIndex, Delete, DeleteTree, Op
 from handler.residence import Residence, begun, residence
@@ -132,14 +132,32 @@ def remove_checkouts(ctx: Context, step: s.RemoveCheckouts) -> None:
 
 
 def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
-    """Only after ``step.slave`` has said that its copy is complete; the source of a move has its released snapshots."""
+    """Only after ``step.slave`` has said that its copy is complete; the source of a move has its released snapshots.
+
+    What only this node had when it was replaced as the master is no copy, and stays.
+    """
+    volumes: tuple[str, ...] = step.volumes
     if step.slave != ctx.op.source:
         found = ctx.wait_for("copied", step.slave, limits.COPY, tail=True)
         if found.get("error"):
             raise errors.Permanent(f"kept the copies here, since {step.slave} has none: {found['error']}")
-    for volume in step.volumes:
+        volumes = _safe_there(ctx, step)
+    kept = chronicle.kept(ctx.ports.store, ctx.app, ctx.me)
+    for volume in volumes:
         for name in ctx.ports.volumes.copies(volume):
-            ctx.ports.volumes.drop(name)
+            if name not in kept:
+                ctx.ports.volumes.drop(name)
+    if missing := sorted(set(step.volumes) - set(volumes)):
+        raise errors.Permanent(f"kept the copies of {', '.join(missing)} here, since {step.slave} does not say that it has one now")
+
+
+def _safe_there(ctx: Context, step: s.ForgetCopies) -> tuple[str, ...]:
+    """The volumes of which the slave has a copy now. What it said of this operation is believed for a while: its next look comes later."""
+    if ctx.ports.clock.now() - history.began(ctx.op) < limits.COPY:
+        return step.volumes
+    entry = ctx.ports.store.get(names.node_key(step.slave))
+    said = copies.said_of({step.slave: record.loads(entry.value if entry else None)}, step.slave, ctx.app)
+    return tuple(volume for volume in step.volumes if copies.snapshot_of(said, volume))
 
 
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001

@@ -85,6 +85,14 @@ def data(op: Operation) -> str:
     return f"that of {op.origin.app}" if op.origin else ""
 
 
+def began(op: Operation) -> float:
+    """When it began, in seconds since the epoch; 0 when that cannot be read."""
+    try:
+        return datetime.fromisoformat(op.started).timestamp()
+    except ValueError:
+        return 0.0
+
+
 def _age(op: Operation, since: str) -> str:
     seconds = points.age(since, datetime.fromisoformat(op.started).replace(tzinfo=None)) if op.started else None
     return "" if seconds is None else f", {seconds / 60:.0f} min old"

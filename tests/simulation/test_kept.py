@@ -2,12 +2,14 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from builders import APP, operation
 from memory import ports
-from memory_node import Volumes
-from world import World
+from memory_node import START, Volumes
+from world import Snapshot, World
 
 from handler import chronicle
 from handler.actions import after
@@ -15,7 +17,7 @@ from handler.context import Context
 from handler.core import names
 from handler.core import steps as s
 from handler.core.model import Operation
-from handler.errors import Temporary
+from handler.errors import Permanent, Temporary
 from handler.node import resume_app
 
 PROJECT = names.project_name(APP)
@@ -103,3 +105,35 @@ def test_what_the_operation_has_snapshotted_is_not_kept_again(app: App) -> None:
     app.say("snapshots", {DATA: f"{DATA}@2020-01-01T00:00:00.000000"})
     after.remove_volumes(app.context(), s.RemoveVolumes((DATA, DB)))
     assert {name.partition("@")[0] for name in app.kept()} == {DB}
+
+
+NEWER, OLDER = "2026-01-02T00:00:00.000000", "2026-01-01T00:00:00.000000"
+
+
+def forgetting(monkeypatch: pytest.MonkeyPatch, copied: dict[str, object], *, days: int = 0, slave: object = None) -> list[str]:
+    """What b, which was the slave, has after c has become it; c said ``copied`` so many ``days`` ago, and says of itself ``slave`` now."""
+    app = App(monkeypatch, "b")
+    for name in (f"{DATA}@{OLDER}", f"{DATA}@{NEWER}", f"{DB}@{OLDER}"):
+        app.node.snapshots[name] = Snapshot(("w0",))
+    chronicle.add_kept(app.ports.store, APP, "an earlier event", "b", {DATA: f"{DATA}@{NEWER}"})
+    app.say("copied", copied)
+    app.world.write("node/c", json.dumps({"copies": {APP: slave or {}}}))
+    began = datetime.fromtimestamp(START + app.world.now - days * 86400, UTC)
+    op = replace(OP, started=began.isoformat(timespec="seconds"))
+    with suppress(Permanent):
+        after.forget_copies(app.context(op), s.ForgetCopies((DATA, DB), "c"))
+    return sorted(app.node.snapshots)
+
+
+def test_copies_are_forgotten_but_what_only_a_replaced_master_had_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert forgetting(monkeypatch, {"snapshots": {}}) == [f"{DATA}@{NEWER}"]
+
+
+def test_copies_stay_when_the_new_slave_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(forgetting(monkeypatch, {"error": "its disk is full"})) == 3
+
+
+def test_what_the_new_slave_said_long_ago_is_not_believed_without_its_present_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(forgetting(monkeypatch, {"snapshots": {}}, days=60)) == 3
+    said = {DATA: {"snapshot": f"{DATA}@{NEWER}", "bytes": 1}}
+    assert forgetting(monkeypatch, {"snapshots": {}}, days=60, slave=said) == [f"{DATA}@{NEWER}", f"{DB}@{OLDER}"]
