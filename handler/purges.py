@@ -43,7 +43,7 @@ class Purges:
             lives = residence(self._ports.store, app) if ours and not operation_open(self._ports, app) else None
             if lives is None:
                 return
-            needed = self._remembered(app) | self._verified(app, lives)
+            needed = self._remembered(app) | self._verified(app, lives) | self._last_point(app, lives)
             for volume, action in self.due(lives, self._ports.volumes.schedules()):
                 self._made[volume, action] = self._ports.clock.monotonic()
                 try:
@@ -64,6 +64,12 @@ class Purges:
         entry = self._ports.store.get(names.node_key(slave)) if slave else None
         said = copies.said_of({slave: record.loads(entry.value if entry else None)}, slave, app)
         return {copies.snapshot_of(said, volume) for volume in lives.volumes}
+
+    def _last_point(self, app: str, lives: Residence) -> frozenset[str]:
+        """What a takeover of this node would start from, or a rollback to now."""
+        stock = self._ports.volumes.stock()
+        kept = chronicle.kept(self._ports.store, app, self._ports.members.me())
+        return retention.last_point({volume: stock.get(volume, ()) for volume in lives.volumes}, kept)
 
     def _remembered(self, app: str) -> set[str]:
         """Snapshots that operations named: what can be rolled back to keeps its data, and what only a replaced master had stays."""

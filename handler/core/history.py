@@ -78,11 +78,18 @@ def data(op: Operation) -> str:
         since = points.oldest_time(dict(op.restore).values())
         forced = "; forced, so that both may have served for a time" if op.event.force else ""
         newest = f"the copy of {since}{_age(op, since)}; what was written on {op.source} after it is not in it" if since else "no volumes"
-        return newest + forced
+        return newest + _mixed(op) + forced
     if op.event.kind is Kind.ROLLBACK:
         times = sorted({points.time_of(name) for name in dict(op.restore).values()})
-        return f"that of {', '.join(times)}" if times else "there are no volumes"
+        return f"that of {', '.join(times)}{_mixed(op)}" if times else "there are no volumes"
     return f"that of {op.origin.app}" if op.origin else ""
+
+
+def _mixed(op: Operation) -> str:
+    """Volumes that do not fit together are told one by one."""
+    times = {volume: points.time_of(name) for volume, name in op.restore}
+    each = ", ".join(f"{volume} of {time}" for volume, time in times.items())
+    return f"; not one point: {each}" if len(set(times.values())) > 1 else ""
 
 
 def began(op: Operation) -> float:

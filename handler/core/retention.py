@@ -7,9 +7,10 @@ more, and snapshots of one point stay or go together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
+from handler.core import points
 from handler.core.copies import Held, taken_at
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
@@ -34,11 +35,20 @@ def needed(held: Sequence[Held], named: Iterable[str]) -> frozenset[str]:
     """Snapshots that stay, whatever their age; ``held`` is in the order in which they came to be on this node.
 
     The last ones; what other nodes have too, as the next send to them is the difference to it; and what is ``named``: the last verified
-    copy, what an operation can go back to, and what only a replaced master had.
+    copy, the last point of all volumes, what an operation can go back to, and what only a replaced master had.
     """
     last = [one.name for one in held if one.complete][-_LAST:]
     received = [one.name for one in held if one.complete and one.received][-_LAST:]
     return frozenset((*last, *received, *(one.name for one in held if one.hosts), *named))
+
+
+def last_point(held: Mapping[str, Sequence[Held]], but: Collection[str] = ()) -> frozenset[str]:
+    """The snapshots of the newest point that all of an app's volumes share, and which a takeover would start from; ``but`` are no copies.
+
+    ``held`` is by volume. The last ones of each volume may have nothing in common when one volume's sends fail for days.
+    """
+    whole = {volume: [one.name for one in found if one.complete and one.name not in but] for volume, found in held.items()}
+    return frozenset(f"{volume}@{time}" for time in points.shared(whole)[:1] for volume in held)
 
 
 def drop(held: Sequence[Held], pattern: str, now: float, keep: Collection[str]) -> tuple[str, ...]:

@@ -113,3 +113,17 @@ def test_what_has_no_time_is_not_touched() -> None:
 def test_a_pattern_that_is_none_deletes_nothing(pattern: str) -> None:
     with pytest.raises(ValueError, match="pattern"):
         retention.drop([at(days=4000)], pattern, NOW.timestamp(), ())
+
+
+def test_the_newest_point_that_all_volumes_share_is_needed() -> None:
+    """One volume's sends failed for two days, and of that time the other has the last snapshots alone."""
+    shared = [timedelta(hours=hours) for hours in (49, 48.6, 48.3)]
+    www = [Held(f"www@{NOW - ago:{TIME_FORMAT}}") for ago in (*shared, *(timedelta(hours=hours) for hours in range(48, 0, -1)))]
+    db = [Held(f"db@{NOW - ago:{TIME_FORMAT}}") for ago in shared]
+    last = {f"{volume}@{NOW - shared[-1]:{TIME_FORMAT}}" for volume in ("www", "db")}
+    assert retention.last_point({"www": www, "db": db}) == last
+    part = Held(db[-1].name, complete=False)
+    assert retention.last_point({"www": www, "db": [*db[:-1], part]}) == {www[1].name, db[1].name}
+    assert retention.last_point({"www": www, "db": db}, but=(db[-1].name,)) == {www[1].name, db[1].name}
+    assert retention.last_point({"www": www, "db": []}) == frozenset()
+    assert retention.last_point({}) == frozenset()

@@ -3,17 +3,19 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from memory import ports
 from memory_node import Compose
 from run import APPS
-from world import Container, Node, World
+from world import Container, Node, Snapshot, World
 
 from handler import errors
 from handler.copies import Copies
 from handler.core import copies, names
 from handler.node import resume_app
+from handler.purges import Purges
 
 APP, PROJECT, VOLUME = APPS[0].name, APPS[0].project, APPS[0].volume
 DEPLOY = "20260101000000-aaaa"
@@ -161,3 +163,19 @@ def test_days_of_rounds_stay_few_and_what_is_needed_stays() -> None:
     said = copies.snapshot_of(json.loads(two.world.kv["node/n2"].value)["copies"][APP], VOLUME)
     assert said in two.n1.snapshots
     assert two.age() < 3700
+
+
+def test_a_purge_keeps_the_last_point_that_all_volumes_share() -> None:
+    """Also on a slave that one volume's sends have not reached for two days."""
+    two = Two()
+    database = f"{PROJECT}_db"
+    record = json.loads(two.world.kv[names.record_key(APP)].value)
+    two.world.write(names.record_key(APP), json.dumps({**record, "volumes": [VOLUME, database]}))
+    now = two.ports["n2"].clock.now()
+    times = {hours: datetime.fromtimestamp(now - hours * 3600, UTC).strftime(names.TIME_FORMAT) for hours in (49, 48.6, 48.3, *range(47))}
+    for hours, time in sorted(times.items(), reverse=True):
+        for volume in (VOLUME, database) if hours > 48 else (VOLUME,):
+            two.n2.snapshots[f"{volume}@{time}"] = Snapshot(("w0",))
+    Purges(two.ports["n2"], free).purge(APP)
+    assert len(two.n2.snapshots) < 3 + 3 + 47
+    assert {f"{VOLUME}@{times[48.3]}", f"{database}@{times[48.3]}"} < two.n2.snapshots.keys()
