@@ -26,8 +26,9 @@ def handler_killed(run: Run, node: Node, seconds: float) -> None:
 
 
 def _unseen(run: Run, node: Node) -> bool:
-    """A node that nobody sees can only stop a trial copy by itself. Should its handler die in the same minute, the others could not tell
-    that from a power loss, and the old copy would start while the trial, which no proxy leads to, still runs: a limit of the design.
+    """A node that nobody sees can only stop a trial copy by itself. Should its handler or its Docker die in the same minute, the others
+    could not tell that from a power loss, and the old copy would start while the trial, which no proxy leads to, still runs: a limit of
+    the design.
     """
     return run.world.now < node.unseen[1]
 
@@ -60,7 +61,7 @@ def cut_from_peers(run: Run, node: Node, seconds: float) -> None:
 
 def isolated(run: Run, node: Node, seconds: float) -> None:
     """Cut from everybody: the others take it for dead, and it takes them for dead."""
-    if run.world.now < max(node.idle_until, run.session_ended + BELIEVE):
+    if run.world.now < max(node.idle_until, node.silent_until, run.session_ended + BELIEVE):
         return
     cut_from_consul(run, node, seconds)
     cut_from_peers(run, node, seconds)
@@ -73,7 +74,8 @@ def disk_full(run: Run, node: Node, seconds: float) -> None:
 
 def docker_silent(run: Run, node: Node, seconds: float) -> None:
     """As while dockerd restarts: containers go on, but nobody can be asked about them, nor Buttervolume, which is a plugin of Docker."""
-    node.silent_until = run.world.now + seconds
+    if not _unseen(run, node):
+        node.silent_until = run.world.now + seconds
 
 
 def session_ends(run: Run, _node: Node, _seconds: float) -> None:
