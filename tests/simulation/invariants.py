@@ -55,7 +55,7 @@ def i2_all_acknowledged_is_served(run: Run, app: App, data: list[str], where: st
     """Asked at every write of a visitor, and at the end."""
     if [word for word in data if not word.startswith(BOOTED)] != run.acked[app.name]:
         return f"I2: {where} serves {data} of {app.name}, but {run.acked[app.name]} was acknowledged"
-    left = [word for word in data if word.removeprefix(BOOTED) in run.aborted]
+    left = [word for word in data if (app.name, word.removeprefix(BOOTED)) in run.aborted]
     return f"I4: {where} serves {data} of {app.name}, but {left} was aborted" if left else ""
 
 

@@ -94,7 +94,7 @@ class Run:
     plans: dict[str, Operation] = field(default_factory=dict)
     deploys: dict[str, list[str]] = field(default_factory=dict)
     intents: list[str] = field(default_factory=list)
-    aborted: set[str] = field(default_factory=set)
+    aborted: set[tuple[str, str]] = field(default_factory=set)
     failing: dict[str, int] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
     pending: int = 0
@@ -343,7 +343,7 @@ class Run:
         if op is None:
             return
         if outcome == "aborted":
-            self.aborted |= {op.deploy_id} if op.new_code else set()
+            self.aborted |= {(op.app, op.deploy_id)} if op.new_code else set()
             return
         self.deploys[op.app].append(op.deploy_id)
         given = dict(op.restore) or (json.loads(self.world.kv[names.op_key(op.app, event, "origin")].value) if op.origin else {})
