@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -67,6 +67,7 @@ class Copies:
         self._loaded = False
         self._lives: dict[str, tuple[int, Residence]] = {}
         self._answered: dict[str, tuple[str, str, float]] = {}
+        self._broken: dict[str, str] = {}
         self._sizes: dict[str, tuple[str, int | None]] = {}
         self._listed: frozenset[str] = frozenset()
         self._arriving = False
@@ -89,17 +90,37 @@ class Copies:
         kept = {app: lives for app, (lives, role) in roles.items() if role is Role.SLAVE}
         ports.volumes.pause_schedules({volume for lives in (*mine.values(), *kept.values()) for volume in lives.volumes})
         self._arriving = any(not one.complete for lives in kept.values() for name in lives.volumes for one in seen.stock.get(name, ())[-1:])
-        states = {app: self._state(app, lives, seen) for app, lives in mine.items()}
-        for app, state in states.items():
-            self._answer(app, mine[app], state, seen.now)
+        rounds_due: list[str] = []
+        purges_due: list[str] = []
+        for app, lives in {**mine, **kept}.items():
+            with self._alone(app):
+                if app in mine:
+                    state = self._state(app, lives, seen)
+                    self._answer(app, lives, state, seen.now)
+                    rounds_due += [app] if copies.due(state, seen.now) else []
+                purges_due += [app] if self._purges.due(lives, seen.lines) else []
         with self._mutex:
             self._rounds = {app: last for app, last in self._rounds.items() if app in mine}
             rounds = {app: copies.round_value(last) for app, last in self._rounds.items()}
         say(ports.store, me, {"copies": {app: self._have(lives, seen) for app, lives in kept.items()}, "rounds": rounds})
-        return Due(
-            tuple(app for app, state in states.items() if copies.due(state, seen.now)),
-            tuple(app for app, lives in {**mine, **kept}.items() if self._purges.due(lives, seen.lines)),
-        )
+        return Due(tuple(rounds_due), tuple(purges_due))
+
+    @contextmanager
+    def _alone(self, app: str) -> Iterator[None]:
+        """What is wrong with one app keeps none of the others from its copies; said once, until it is another or gone.
+
+        Its check is not answered meanwhile, and becomes critical by itself.
+        """
+        try:
+            yield
+        except errors.Temporary:
+            raise  # somebody whom all apps need
+        except Exception as error:
+            if self._broken.get(app) != repr(error):
+                log.exception("%s: its copies cannot be looked at", app)
+            self._broken[app] = repr(error)
+        else:
+            self._broken.pop(app, None)
 
     def _load(self, said: Mapping[str, Any]) -> None:
         """After a start: what this node said before counts on."""

@@ -30,6 +30,9 @@ class Seen:
 def observe(ports: Ports, event: Event) -> Operation:
     """The operation that brings the app from where it lives to ``event``; ``BadInput`` when it cannot be done."""
     seen = Seen(ports, event, residence(ports.store, event.app) or Residence(), ports.members.nodes())
+    if seen.lives.broken:
+        found = f"the volumes in app/{event.app} are {seen.lives.record['volumes']!r}"
+        raise errors.BadInput(f"{found}, which is no list of volumes' names: mend it, then send the event again")
     now = datetime.fromtimestamp(ports.clock.now(), UTC)
     blank = Operation(
         event=event,

@@ -34,8 +34,14 @@ class Residence:
 
     @property
     def volumes(self) -> tuple[str, ...]:
-        """Docker's names of its volumes on Buttervolume."""
-        return tuple(str(volume) for volume in self.record.get("volumes") or ())
+        """Docker's names of its volumes on Buttervolume; none when a person broke them, see :attr:`broken`."""
+        return () if self.broken else tuple(self.record.get("volumes") or ())
+
+    @property
+    def broken(self) -> bool:
+        """Nobody knows what the app's volumes are: no operation may begin as if it had none."""
+        found = self.record.get("volumes") or []
+        return not isinstance(found, list) or not all(isinstance(name, str) and names.is_volume(name) for name in found)
 
     @property
     def deploy_id(self) -> str:

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from handler import certificates, errors, settings, spool
@@ -126,9 +126,9 @@ class Worker:
                 self.wake(app)
 
     def sweep(self) -> None:
-        """Every app that has an intent."""
-        for entry in self.ports.store.tree("intent/"):
-            self.wake(entry.key.removeprefix("intent/"))
+        """Every app that has an intent, or a record: one without an intent may not have been started yet."""
+        for app in sorted(_below(self.ports, "intent/") | _below(self.ports, "app/")):
+            self.wake(app)
 
 
 def main(_arguments: Sequence[str]) -> int:
@@ -199,15 +199,34 @@ def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
             return
 
 
-def resume_all(here: Settings, ports: Ports) -> None:
-    """Bring every app of this node to what its record says; one that cannot be started keeps none of the others from it."""
-    apps = {entry.key.removeprefix("app/") for entry in ports.store.tree("app/")}
-    for app in sorted(apps | set(here_known(here))):
-        with app_lock(here, app):
-            try:
-                resume_app(ports, app)
-            except errors.Permanent as error:
-                log.error("%s: cannot be resumed, tried again later: %s", app, error)  # noqa: TRY400 the trace tells nothing
+def resume_all(here: Settings, ports: Ports) -> bool:
+    """Bring every app of this node to what its record says; False when one could not be."""
+    return _each(here, sorted(_below(ports, "app/") | set(here_known(here))), lambda app: resume_app(ports, app))
+
+
+def _each(here: Settings, apps: Iterable[str], work: Callable[[str], object]) -> bool:
+    """Do something for each app; one that fails keeps none of the others from it. False when one failed, or ``work`` returned False.
+
+    That Consul gives no answer goes on to the caller: it concerns all.
+    """
+    complete = True
+    for app in apps:
+        try:
+            with app_lock(here, app):
+                complete = work(app) is not False and complete
+        except errors.StoreUnavailable:
+            raise
+        except errors.ClusterError as error:
+            log.error("%s: cannot be resumed, tried again later: %s", app, error)  # noqa: TRY400 the trace tells nothing
+            complete = False
+        except Exception:
+            log.exception("%s: unexpected error; tried again later", app)
+            complete = False
+    return complete
+
+
+def _below(ports: Ports, prefix: str) -> set[str]:
+    return {entry.key.removeprefix(prefix) for entry in ports.store.tree(prefix)}
 
 
 def here_known(here: Settings) -> list[str]:
@@ -219,13 +238,9 @@ def resume(_arguments: Sequence[str]) -> int:
     """``handler resume`` by hand: the same as the worker does at its start, once."""
     here = _start()
     ports = wire(here)
-    resume_all(here, ports)
-    complete = True
-    for entry in ports.store.tree("intent/"):
-        app = entry.key.removeprefix("intent/")
-        with app_lock(here, app):
-            complete = pursue(ports, here.drivers, app) and complete
-    return 0 if complete else 1
+    resumed = resume_all(here, ports)
+    pursued = _each(here, sorted(_below(ports, "intent/")), lambda app: pursue(ports, here.drivers, app))
+    return 0 if resumed and pursued else 1
 
 
 def _start() -> Settings:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from handler.adapters.process import run
+from handler.core.names import is_file_name
 from handler.errors import Permanent
 from handler.ports import Guard
 
-_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 _MAX_READ = 1 << 20
 
 
@@ -39,7 +38,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def _safe(name: str) -> str:
-    if not _NAME.match(name) or ".." in name:
+    if not is_file_name(name):
         raise Permanent(f"{name!r} cannot be a file's name")
     return name
 

@@ -153,12 +153,21 @@ def minutes_of(lines: Iterable[Mapping[str, int]]) -> int | None:
     return min((timer for line in lines for action, timer in line.items() if action.startswith((REPLICATE, SNAPSHOT))), default=None)
 
 
+_ROUND: Mapping[str, tuple[type, ...]] = {
+    "time": (str,),
+    "tried": (int, float),
+    "seconds": (int, float),
+    "failures": (int,),
+    "error": (str,),
+    "down": (bool,),
+}
+
+
 def read_round(value: Any) -> Round:
-    """A round in ``node/<name>``; an empty one when it is broken."""
-    try:
+    """A round in ``node/<name>``; an empty one when a person broke it."""
+    if isinstance(value, Mapping) and all(type(item) in _ROUND.get(key, ()) for key, item in value.items()):
         return Round(**value)
-    except TypeError:
-        return Round()
+    return Round()
 
 
 def round_value(last: Round) -> dict[str, Any]:

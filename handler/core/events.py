@@ -95,7 +95,7 @@ def parse(message: Message) -> Event:
     event = Event(
         id=message.id,
         kind=kind,
-        app=names.app_name(repo, branch),
+        app=_app(repo, branch),
         repo=repo,
         branch=branch,
         master=_node(values, "master"),
@@ -119,10 +119,17 @@ def _into_target(event: Event, target: object) -> Event:
         raise EventError("target must be an object with repo, branch or both: the app that gets the data")
     repo = check_repo(_text(target, "repo")) if "repo" in target else event.repo
     branch = check_branch(_text(target, "branch")) if "branch" in target else event.branch
-    app = names.app_name(repo, branch)
+    app = _app(repo, branch)
     if app == event.app:
         raise EventError(f"target is {app} itself: an app's own data comes back by rollback")
     return replace(event, app=app, repo=repo, branch=branch, origin_repo=event.repo, origin_branch=event.branch)
+
+
+def _app(repo: str, branch: str) -> str:
+    app = names.app_name(repo, branch)
+    if not names.is_file_name(app):
+        raise EventError(f"{app} would be the app's name, which cannot be a folder's: rename the repository")
+    return app
 
 
 def _payload(kind: Kind, text: str) -> dict[str, Any]:

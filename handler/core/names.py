@@ -14,6 +14,10 @@ from handler.core.kv import Create
 
 _SCP_FORM = re.compile(r"^(?P<host>[^/:@]+@[^/:]+|[^/:@]+):(?P<path>[^/].*)$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+_LONGEST = 200
+"""Characters of a name: a file's may have 255, and deploy ids, suffixes and the names of services are added to an app's."""
 
 
 def url_path(url: str) -> str:
@@ -39,6 +43,16 @@ def app_name(repo: str, branch: str) -> str:
     if fit != branch:
         fit += "-" + hashlib.md5(branch.encode(), usedforsecurity=False).hexdigest()[:4]
     return f"{basename}_{fit}.{digest}"
+
+
+def is_file_name(name: str) -> bool:
+    """Whether ``name`` can stand in a path, and be nothing but one file's or folder's name."""
+    return bool(_FILE.fullmatch(name)) and ".." not in name and len(name) <= _LONGEST
+
+
+def is_volume(name: str) -> bool:
+    """Whether Docker takes ``name`` as that of a volume."""
+    return bool(_VOLUME.fullmatch(name))
 
 
 def project_name(app: str) -> str:

@@ -58,6 +58,10 @@ def test_the_seed_s_event_is_understood() -> None:
         ({**GOOD, "repo": "--upload-pack=x"}, "is refused"),
         ({**GOOD, "repo": "https://host/a/../../b"}, "no usable path"),
         ({**GOOD, "repo": "https://a[b/x"}, "is no url"),
+        ({**GOOD, "repo": "https://host/.github"}, "cannot be a folder's"),
+        ({**GOOD, "repo": "https://host/a..b"}, "cannot be a folder's"),
+        ({**GOOD, "repo": "https://host/-foo"}, "cannot be a folder's"),
+        ({**GOOD, "repo": "https://host/" + "x" * 195}, "cannot be a folder's"),
         ({**GOOD, "repo": "https://host/\ud800"}, "surrogate"),
         ({**GOOD, "\ud800": 1}, "surrogate"),
         ({**GOOD, "update": "yes"}, "update must be"),
@@ -164,6 +168,8 @@ def test_rollback_takeover_and_migrate_are_understood() -> None:
         ("migrate", {**APP, "target": {"branch": "x", "color": 1}}, "must be an object"),
         ("migrate", {**APP, "target": {"repo": "file:///etc"}}, "is refused"),
         ("migrate", {**APP, "target": {"branch": "--x"}}, "not a branch"),
+        ("migrate", {**APP, "target": {"repo": "https://host/.github"}}, "cannot be a folder's"),
+        ("migrate", {**APP, "repo": "https://host/.github", "target": {"repo": APP["repo"]}}, "cannot be a folder's"),
     ],
 )
 def test_bad_ones_are_refused_with_the_reason(kind: str, payload: dict, reason: str) -> None:

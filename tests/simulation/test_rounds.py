@@ -1,20 +1,24 @@
 """Rounds of copies of the shipped handler on two nodes in memory, with crashes at every call and a slave that goes and comes."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 from memory import ports
-from memory_node import Compose
+from memory_node import Compose, Volumes
 from run import APPS
 from world import Container, Node, Snapshot, World
 
 from handler import errors
 from handler.copies import Copies
+from handler.copies import log as copies_log
 from handler.core import copies, names
+from handler.core.model import Event, Kind
 from handler.node import resume_app
+from handler.observe import observe
 from handler.purges import Purges
 
 APP, PROJECT, VOLUME = APPS[0].name, APPS[0].project, APPS[0].volume
@@ -179,3 +183,57 @@ def test_a_purge_keeps_the_last_point_that_all_volumes_share() -> None:
     Purges(two.ports["n2"], free).purge(APP)
     assert len(two.n2.snapshots) < 3 + 3 + 47
     assert {f"{VOLUME}@{times[48.3]}", f"{database}@{times[48.3]}"} < two.n2.snapshots.keys()
+
+
+@pytest.mark.parametrize("volumes", [7, "data", ["x"], [7], ["../x"], {"a": 1}])
+def test_a_record_that_a_person_broke_stops_the_copies_of_no_other_app(monkeypatch: pytest.MonkeyPatch, volumes: object) -> None:
+    monkeypatch.setattr(Volumes, "exists", checked(Volumes.exists))
+    two = Two()
+    two.world.write(names.record_key("aaa_main.12345"), json.dumps({"master": "n1", "slave": "n2", "deploy_id": "x", "volumes": volumes}))
+    two.go(300)
+    assert two.age() < 400
+
+
+def checked(exists: Callable[[Volumes, str], bool]) -> Callable[[Volumes, str], bool]:
+    """As Buttervolume's adapter does it."""
+
+    def check(volumes: Volumes, volume: str) -> bool:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]+", volume):
+            raise errors.Permanent(f"{volume!r} is no volume")
+        return exists(volumes, volume)
+
+    return check
+
+
+def test_whatever_is_wrong_with_one_app_the_others_are_copied_and_it_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    usual = Volumes.exists
+
+    def exists(volumes: Volumes, volume: str) -> bool:
+        if volume == "bad_data":
+            raise RuntimeError("a bug")
+        return usual(volumes, volume)
+
+    monkeypatch.setattr(Volumes, "exists", exists)
+    monkeypatch.setattr(copies_log, "exception", lambda text, *values: said.append(text % values))
+    two = Two()
+    two.world.write(names.record_key("aaa_main.12345"), json.dumps({"master": "n1", "deploy_id": "x", "volumes": ["bad_data"]}))
+    two.go(300)
+    assert two.age() < 400
+    assert said == ["aaa_main.12345: its copies cannot be looked at"]
+
+
+@pytest.mark.parametrize("value", [{"tried": "x"}, {"failures": None}, {"time": 7}, {"down": "no"}, {"color": 1}, 7, []])
+def test_a_round_that_a_person_broke_is_none(value: object) -> None:
+    two = Two()
+    two.world.write("node/n1", json.dumps({"rounds": {APP: value}}))
+    two.go(300)
+    assert two.age() < 400
+
+
+def test_no_operation_begins_on_volumes_that_nobody_knows() -> None:
+    two = Two()
+    two.world.write(names.record_key(APP), json.dumps({"master": "n1", "deploy_id": DEPLOY, "volumes": 7}))
+    event = Event("e2", Kind.DEPLOY, APP, APPS[0].repo, "main", "n2")
+    with pytest.raises(errors.BadInput, match="volumes in app/.* are 7"):
+        observe(two.ports["n2"], event)

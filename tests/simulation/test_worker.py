@@ -99,3 +99,63 @@ def test_a_file_in_the_spool_that_is_no_message_is_put_aside(here: Settings) -> 
     (here.spool / "odd.json").write_text('{"id": 3, "name": "deploy", "payload": null}')
     assert [message.id for _, message in spool.waiting(here.spool)] == ["good"]
     assert (here.spool / "odd.bad").exists()
+
+
+RECORD = json.dumps({"master": "n1", "deploy_id": "20260101000000-aaaa", "volumes": []})
+
+
+@pytest.mark.parametrize("error", [errors.Temporary("Docker is slow"), errors.Permanent("no file's name"), OSError("a name too long")])
+def test_one_app_that_cannot_be_resumed_keeps_none_of_the_others_from_it(
+    here: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    done: list[str] = []
+
+    def some(_ports: Ports, *rest: object) -> bool:
+        done.append(str(rest[-1]))
+        if rest[-1] == APPS[0].name:
+            raise error
+        return True
+
+    monkeypatch.setattr(worker, "resume_app", some)
+    monkeypatch.setattr(worker, "pursue", some)
+    world = World(1, ("n1",))
+    for one in APPS:
+        world.write(names.record_key(one.name), RECORD)
+        world.write(names.intent_key(one.name), "{}")
+    monkeypatch.setattr(worker, "_start", lambda: here)
+    codes: list[int] = []
+
+    def work(mine: Ports) -> None:
+        monkeypatch.setattr(worker, "wire", lambda _here: mine)
+        codes.append(worker.resume([]))
+
+    in_world(world, work)
+    everybody = sorted(one.name for one in APPS)
+    assert (codes, done) == ([1], [*everybody, *everybody])
+
+
+def test_nothing_is_resumed_while_consul_does_not_answer(here: Settings) -> None:
+    world, seen = World(1, ("n1",)), list[str]()
+    world.nodes["n1"].cut_until = 1e9
+
+    def work(mine: Ports) -> None:
+        with pytest.raises(errors.StoreUnavailable):
+            worker.resume_all(here, mine)
+        seen.append("raised")
+
+    in_world(world, work)
+    assert seen == ["raised"]
+
+
+def test_an_app_that_has_a_record_and_no_intent_is_looked_at_again(here: Settings) -> None:
+    world, woken = World(1, ("n1",)), list[str]()
+    world.write(names.record_key(APPS[0].name), RECORD)
+    world.write(names.intent_key(APPS[1].name), "{}")
+
+    def work(mine: Ports) -> None:
+        one = Worker(here, mine)
+        one.wake = woken.append  # type: ignore[method-assign]
+        one.sweep()
+
+    in_world(world, work)
+    assert woken == sorted((APPS[0].name, APPS[1].name))
