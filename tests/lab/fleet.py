@@ -33,7 +33,7 @@ PHASES: dict[str, tuple[str, type[s.Step]]] = {
 HERE, THERE = Placement(VICTIM, OTHER), Placement(OTHER, VICTIM)
 
 
-@dataclass
+@dataclass(eq=False)
 class Mover:
     """One app that is moved between the two nodes, and those who write to it: through a node that has no role, and through the victim."""
 
@@ -75,7 +75,8 @@ class Mover:
         wait_until(f"{self} stands there", lambda: crash.reached(node, self.app.app), 120)
 
     def go_on(self) -> None:
-        crash.go_on(self.lab.node(self.stands_on), self.app.app)
+        if self.stands_on:
+            crash.go_on(self.lab.node(self.stands_on), self.app.app)
 
     def outcome(self) -> dict[str, Any] | None:
         """As the node without a role knows it."""
@@ -116,7 +117,7 @@ class Fleet:
     """Movers, as many as a fault needs; they stay for the next fault."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
-        self.lab, self.folder, self.movers = lab, folder, list[Mover]()
+        self.lab, self.folder, self.movers, self.made = lab, folder, list[Mover](), 0
 
     def each(self, movers: Sequence[Mover], call: Callable[[Mover], object]) -> None:
         with ThreadPoolExecutor(max_workers=6) as pool:
@@ -139,7 +140,8 @@ class Fleet:
         return found[HERE], found[THERE]
 
     def _new(self) -> Mover:
-        name = f"mover{len(self.movers)}"
+        self.made += 1
+        name = f"mover{self.made}"
         app = App(self.lab, name, self.folder / name)
         app.publish()
         self.movers.append(Mover(self.lab, app))
@@ -150,12 +152,18 @@ class Fleet:
         """Moves stand at these phases while visitors write; inside the block comes the fault. Afterwards all is settled."""
         here, there = self.ready(len(from_victim), len(to_victim))
         movers = [*here, *there]
-        with ExitStack() as stack:
+        try:
+            with ExitStack() as stack:
+                for mover in movers:
+                    for writer in mover.writers:
+                        stack.enter_context(writing(writer, 0.3))
+                phases = dict(zip((id(mover) for mover in movers), [*from_victim, *to_victim], strict=True))
+                self.each(movers, lambda mover: mover.begin(phases[id(mover)]))
+                yield movers
+                self.each(movers, lambda mover: mover.app.outcome(180))
+            self.each(movers, lambda mover: mover.settle(150))
+        except BaseException:
+            self.movers = [mover for mover in self.movers if mover not in movers]  # nobody knows where these are now
             for mover in movers:
-                for writer in mover.writers:
-                    stack.enter_context(writing(writer, 0.3))
-            phases = dict(zip((id(mover) for mover in movers), [*from_victim, *to_victim], strict=True))
-            self.each(movers, lambda mover: mover.begin(phases[id(mover)]))
-            yield movers
-            self.each(movers, lambda mover: mover.app.outcome(180))
-        self.each(movers, lambda mover: mover.settle(150))
+                mover.go_on()
+            raise
