@@ -140,7 +140,10 @@ def test_rollback_takeover_and_migrate_are_understood() -> None:
     assert parse({**APP, "to": "2026-11-25T09:30"}, "rollback").to == "2026-11-25T09:30"
     assert parse({**APP, "to": "2026-11-25 09:30:00 UTC"}, "rollback").to == "2026-11-25T09:30:00"
     assert parse({**APP, "to": "2026-11-25T09:30Z"}, "rollback").to == "2026-11-25T09:30"
-    assert (parse({**APP, "master": "node2"}, "takeover").force, parse({**APP, "master": "node2", "force": True}, "takeover").force) == (False, True)
+    assert (parse({**APP, "master": "node2"}, "takeover").force, parse({**APP, "master": "node2", "force": True}, "takeover").force) == (
+        False,
+        True,
+    )
     event = parse({**APP, "target": {"branch": "staging"}}, "migrate")
     assert (event.app, event.repo, event.branch) == ("shop_staging.ff9ce", APP["repo"], "staging")
     assert (event.origin_repo, event.origin_branch) == (APP["repo"], "main")

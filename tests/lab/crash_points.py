@@ -135,10 +135,7 @@ SETUPS: dict[Kind, Callable[[], Iterable[Setup]]] = {
 
 @dataclass
 class _Shares:
-    """Plans that have done the same steps up to a point are in the same state there: the point is done in one of their setups.
-
-    What leads to the outcome is shared by all kinds of events, what follows it by the setups of one kind.
-    """
+    """A point that is alike in several setups is done in one of them, in turns: what is alike, :func:`likeness` says."""
 
     of: dict[tuple[Any, ...], list[Setup]] = field(default_factory=dict)
 
@@ -152,30 +149,36 @@ class _Shares:
         return [point for number, point in enumerate(points) if self._whose(setup, part, name, number) == setup]
 
     def _whose(self, setup: Setup, part: Plan, name: str, number: int) -> Setup:
-        sharers = self.of[likeness(setup, part, name, number)]
-        return sharers[number // 2 % len(sharers)]
+        key = likeness(setup, part, name, number)
+        sharers, turn = self.of[key], list(self.of).index(key) // 2  # both sides of a step in one setup
+        return sharers[turn % len(sharers)]
 
 
 def likeness(setup: Setup, part: Plan, name: str, number: int) -> tuple[Any, ...]:
-    """What is the same for points that need to be done once only."""
+    """What is the same for points that need to be done once only: the step, the one before it, and what a failure takes back.
+
+    The way back after an abort differs from kind to kind; the tail after a commit, whose steps do not depend on each other, does not.
+    """
     points = phases(part)[name]
-    kind = None if name == "before" else setup.kind
-    return (name, kind, part.leads, points[number].moment, *(type(point.step) for point in points[: number + 1 : 2]))
+    before = type(points[number - 2].step) if number > 1 else None
+    back = tuple(type(step) for step in _undone(part, part.undo)) if name == "before" else setup.kind if name == "back" else None
+    return (name, part.leads, points[number].moment, type(points[number].step), before, back)
 
 
 def _points(phase: str, steps: Iterable[Step]) -> tuple[Point, ...]:
     return tuple(Point(phase, moment, step) for step in steps for moment in ("begun", "done"))
 
 
-def _undone(undos: Iterable[Undo]) -> list[Step]:
-    return [step for undo in undos for step in undo.steps]
+def _undone(part: Plan, undos: Iterable[Undo]) -> list[Step]:
+    """What is taken back when all of ``before`` was begun."""
+    return [step for undo in undos if undo.after in part.before for step in undo.steps]
 
 
 def phases(part: Plan) -> dict[str, tuple[Point, ...]]:
     """All points of one node's plan, by how they are reached."""
     return {
         "before": _points("before", part.before),
-        "back": (*_points("undo", _undone(part.undo)), *_points("aborted", _undone(part.aborted))),
+        "back": (*_points("undo", _undone(part, part.undo)), *_points("aborted", _undone(part, part.aborted))),
         "again": _points("committed", part.again),
         "committed": _points("committed", part.committed),
     }

@@ -176,11 +176,11 @@ class Track:
         return "\n".join(told)
 
     def made_to_fail(self, job: Job) -> "Spoiled":
-        """On the node that leads: the app's volume cannot be put in its place, or a script cannot be run."""
+        """On the node that leads: the app's volume cannot be put in its place, or a script fails."""
         node = self.lab.node(job.setup.after.master) if job.fails else None
         if job.setup.kind is Kind.MIGRATE:
             script = f"/deploy/{self.app.app}-*/post_migrate.sh"
-            return Spoiled(node, f"chmod -x {script}", f"chmod +x {script}")
+            return Spoiled(node, f"sed -i 's/exit 0/exit 1/' {script}", f"sed -i 's/exit 1/exit 0/' {script}")
         path = f"/var/lib/buttervolume/volumes/{self.app.volume}"
         return Spoiled(node, f"mkdir {path}", f"btrfs subvolume delete {path}/* 2>/dev/null; rmdir {path} 2>/dev/null || true")
 

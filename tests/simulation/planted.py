@@ -150,7 +150,9 @@ PLANTED: dict[str, Planted] = {
     "source is not stopped": Planted(_does_nothing(s.StopApp)),
     "source aborts by itself": Planted(_source_aborts_by_itself),
     "snapshot before the stop": Planted(_snapshot_before_the_stop),
-    "the latest snapshot instead of the named one": Planted(lambda patch: patch.setitem(ACTIONS, s.RestoreVolumes, _latest_snapshot), FAILS),
+    "the latest snapshot instead of the named one": Planted(
+        lambda patch: patch.setitem(ACTIONS, s.RestoreVolumes, _latest_snapshot), FAILS
+    ),
     "no restore after an abort in place": Planted(_no_restore_in_place, FAILS),
     "trial is not taken back": Planted(_does_nothing(s.StopTrial), FAILS),
     "old copy does not wait for the trial": Planted(_does_nothing(s.AwaitTrialGone), LEASES),

@@ -49,7 +49,10 @@ def test_a_seed_makes_the_same_run_in_every_process() -> None:
     path = os.pathsep.join(sys.path)
     made = [
         subprocess.run(
-            [sys.executable, "-c", TRACES], env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": path}, capture_output=True, check=True
+            [sys.executable, "-c", TRACES],
+            env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": path},
+            capture_output=True,
+            check=True,
         )
         for hashes in ("1", "2")
     ]
