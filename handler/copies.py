@@ -237,7 +237,10 @@ class Copies:
             lives = residence(self._ports.store, app) or Residence()
             if lives.placement.role(self._ports.members.me()) is not Role.MASTER:
                 raise _Elsewhere(app)
-            return lives, snapshot.take(self._ports, app, lives.deploy_id, lives.volumes)
+            try:
+                return lives, snapshot.take(self._ports, app, lives.deploy_id, lives.volumes)
+            except snapshot.Busy as error:
+                raise _Busy(app) from error
 
     def _send(self, lives: Residence, snapshots: Mapping[str, str]) -> None:
         slave = lives.placement.slave

@@ -8,7 +8,7 @@ raises :class:`handler.errors.Permanent`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from handler.core.copies import Held
@@ -328,3 +328,5 @@ class Ports:
     probe: Probe
     journal: Journal
     clock: Clock
+    freezing: set[str] = field(default_factory=set)
+    """Apps of which this process takes a snapshot now; see :mod:`handler.snapshot`."""

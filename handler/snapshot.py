@@ -1,13 +1,16 @@
 """One point of a whole app: its own dump, its containers frozen, all its volumes snapshotted, its containers go on.
 
 Used by the first copy of an operation (:mod:`handler.actions.after`), by the rounds after it (:mod:`handler.copies`) and by migrate.
-The caller has the app's lock on this node, or looks whether it is :func:`under_way`.
+The caller has the app's lock on this node, or, as a migrate into another app, has not. So one at a time is let in: of two, one would
+erase the journal of what the other has frozen, and that would stay so.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from handler import errors
@@ -15,9 +18,14 @@ from handler.core import composefile, limits, names
 from handler.ports import Ports
 
 log = logging.getLogger(__name__)
+_MUTEX = threading.Lock()
 
 JOURNAL, PAUSED = "copy", "paused: "
 """The journal that names, while containers are frozen, those that we froze: a crash must not leave them so."""
+
+
+class Busy(errors.Temporary):
+    """Another snapshot of the app is being taken."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +42,26 @@ class Point:
 
 
 def take(ports: Ports, app: str, deploy_id: str, volumes: Sequence[str]) -> Point:
-    """Snapshot those of ``volumes`` that are there. What the app's own command does wrong is told, and no reason to have no copy."""
-    problem = _dump(ports, app, deploy_id)
-    present = [volume for volume in volumes if ports.volumes.exists(volume)]
-    return Point(_frozen(ports, app, present), problem)
+    """Snapshot those of ``volumes`` that are there. What the app's own command does wrong is told, and no reason to have no copy.
+
+    Raises ``Busy``.
+    """
+    with _alone(ports, app):
+        problem = _dump(ports, app, deploy_id)
+        present = [volume for volume in volumes if ports.volumes.exists(volume)]
+        return Point(_frozen(ports, app, present), problem)
+
+
+@contextmanager
+def _alone(ports: Ports, app: str) -> Iterator[None]:
+    with _MUTEX:
+        if app in ports.freezing:
+            raise Busy(f"{app} is being copied at this moment")
+        ports.freezing.add(app)
+    try:
+        yield
+    finally:
+        ports.freezing.discard(app)
 
 
 def _dump(ports: Ports, app: str, deploy_id: str) -> str:
@@ -86,7 +110,7 @@ def _thaw(ports: Ports, app: str) -> None:
     deadline = ports.clock.monotonic() + limits.THAW
     while True:
         try:
-            return recover(ports, app)
+            return _go_on(ports, app)
         except errors.Temporary:
             if ports.clock.monotonic() > deadline:
                 raise
@@ -94,12 +118,17 @@ def _thaw(ports: Ports, app: str) -> None:
 
 
 def under_way(ports: Ports, app: str) -> bool:
-    """Whether the app is frozen for a snapshot right now. For those who do not have its lock."""
+    """Whether the app is frozen for a snapshot, of this process or of another."""
     return any(entry.startswith(PAUSED) for entry in ports.journal.done(app, JOURNAL))
 
 
 def recover(ports: Ports, app: str) -> None:
-    """Let the app's containers go on, those that we froze. Called after each snapshot, at a start, and from time to time."""
+    """Let containers go on that a crash has left frozen. At a start, and from time to time; what is being snapshotted is left alone."""
+    if app not in ports.freezing:
+        _go_on(ports, app)
+
+
+def _go_on(ports: Ports, app: str) -> None:
     frozen = [entry.removeprefix(PAUSED).split() for entry in ports.journal.done(app, JOURNAL) if entry.startswith(PAUSED)]
     if frozen:
         ports.compose.unpause(sorted({container for containers in frozen for container in containers}))
