@@ -324,4 +324,7 @@ def test_a_kill_before_and_after_every_step_leaves_all_as_without_it_or_as_befor
     failures = [failure for track in tracks for failure in track.failures]
     assert not failures, "\n\n".join(failures)
     assert work.next_number() == work.points + 1, "some kills were not made"
+    for origin in origins.values():  # it gave its data away all the time, and was frozen for that again and again
+        assert origin.writer.write(), "it does not serve any more"
+        assert origin.writer.complaint() == ""
     log.info("%d points in %d kills of the worker", work.points, waves.count)
