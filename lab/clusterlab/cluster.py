@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from clusterlab import acme, host, images, node
 from clusterlab.disk import MOUNTS, Disk, mounted, node_data
@@ -143,10 +144,18 @@ def down() -> None:
         return
     with step("remove the lab that was there"):
         if listed:
+            _thaw()
             run(["docker", "rm", "-f", "-v", *listed])
         if networks:
             run(["docker", "network", "rm", *networks])
         _remove_disks()
+
+
+def _thaw() -> None:
+    """Where control groups are of version 1, a frozen process cannot be killed, and its node not be removed. Only nodes freeze any."""
+    for path in Path("/sys/fs/cgroup/freezer/docker").glob("*/freezer.state"):
+        if path.read_text().strip() != "THAWED":
+            path.write_text("THAWED")
 
 
 def _remove_disks() -> None:
@@ -195,6 +204,7 @@ def others(one: Node) -> list[str]:
 
 def kill(one: Node) -> None:
     """Power loss."""
+    _thaw()
     run(["docker", "kill", one.container])
 
 
