@@ -156,7 +156,10 @@ class Track:
             self.earlier = ""
             if job.setup.origin:
                 self.writer.replaced_by(self.origins[job.setup.origin].writer)
-        self.check(job.setup.after if committed else job.setup.before, f"after {self.doing}", keeps_copy=None if not committed else False)
+        before, after = job.setup.before, job.setup.after
+        leaves = committed and {before.master, before.slave} - {after.master, after.slave}
+        # a node that an aborted move was meant for keeps what arrived there, until it leaves a role
+        self.check(after if committed else before, f"after {self.doing}", keeps_copy=False if leaves else None)
         if committed and not job.setup.after.master:
             self.new_app()  # what is kept of a destroyed one would be taken for something left behind
 
