@@ -2,7 +2,7 @@
 PYTHON = $(shell lab/lab venv)
 VENV_READY = $(HOME)/.cache/cluster-lab/venv/ready-$(shell (pwd; cat setup.py pyproject.toml) | md5sum | cut -c1-8)
 
-.PHONY: help demo dev test test-quick simulate check bench clean venv prepare
+.PHONY: help demo dev test test-faults test-quick simulate check bench clean venv prepare
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,9 @@ dev: venv  ## an environment to work in; prints how to use it
 
 test: prepare venv  ## every tier: core, simulation, component, lab; installs what it needs
 	$(PYTHON) -m pytest tests
+
+test-faults: prepare venv  ## crashes at every step, power losses, partitions: half an hour more
+	$(PYTHON) -m pytest --faults tests/lab/test_crash_points.py tests/lab/test_faults.py
 
 test-quick: venv  ## the tiers that need only Python
 	$(PYTHON) -m pytest tests/core tests/simulation

@@ -19,7 +19,16 @@ settings.load_profile("cluster")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=2000, help="how many runs the simulation makes")
+    parser.addoption("--faults", action="store_true", help="also what kills, cuts and crashes nodes at every phase: half an hour more")
     parser.addoption("--seed", type=int, default=None, help="make this one run of the simulation")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--faults"):
+        return
+    for item in items:
+        if item.get_closest_marker("faults"):
+            item.add_marker(pytest.mark.skip(reason="takes half an hour and most of the machine: `make test-faults` runs it"))
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from handler.core.model import Kind, Placement
 from handler.core.plan import plan
 from handler.execute import CONCLUDED
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.faults]
 
 log = logging.getLogger(__name__)
 

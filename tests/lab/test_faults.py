@@ -16,7 +16,7 @@ from clusterlab import cluster, crash
 from clusterlab.node import Node
 from clusterlab.run import wait_until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.faults]
 
 SOME = ("prepared", "snapshots", "started")
 
