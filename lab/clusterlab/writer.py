@@ -52,14 +52,18 @@ class Writer:
 
     def complaint(self, read: Callable[[], tuple[int, str]] | None = None) -> str:
         """What is wrong with the data that the app has now; empty when nothing is. ``read`` asks another way than through ``address``."""
-        status, text = (read or (lambda: self.ask("/data")))()
-        return f"the data cannot be read: {status} {text}" if status != 200 else wrong([self], text.split("\n")[:-1])  # noqa: PLR2004
+        return complaint([self], read or (lambda: self.ask("/data")))
 
 
-def wrong(writers: Sequence[Writer], lines: Sequence[str]) -> str:
-    """What is wrong with ``lines``, when these are all who wrote."""
-    found, tried = Counter(lines), {line for one in writers for line in one.tried}
+def complaint(writers: Sequence[Writer], read: Callable[[], tuple[int, str]]) -> str:
+    """What is wrong with the data that ``read`` brings, when these are all who wrote. They may go on meanwhile: what is acknowledged after
+    the question may not be in the answer.
+    """
     acknowledged = [line for one in writers for line in one.acknowledged]
+    status, text = read()
+    if status != 200:  # noqa: PLR2004
+        return f"the data cannot be read: {status} {text}"
+    found, tried = Counter(text.split("\n")[:-1]), {line for one in writers for line in one.tried}
     complaints = {
         "lost": [line for line in acknowledged if not found[line]],
         "twice": [line for line, count in found.items() if count > 1],

@@ -14,7 +14,7 @@ from crash_points import NODES, OTHER, THIRD, VICTIM, Point, Setup
 
 from clusterlab import apps, crash
 from clusterlab.run import wait_until
-from clusterlab.writer import Writer, writing, wrong
+from clusterlab.writer import Writer, writing
 from handler.core import names
 from handler.core import steps as s
 from handler.core.model import Kind, Placement
@@ -104,10 +104,9 @@ class Mover:
         for name in NODES:
             if found := state.complaint(self.lab.node(name), self.app, place.role(name).value, peer, record=record, keeps_copy=None):
                 return found
-        status, text = self.writers[0].ask("/data")
-        if status != 200:
-            return f"the data cannot be read: {status} {text}"
-        if found := wrong(self.writers, text.split("\n")[:-1]):
+        if found := complaint(self.writers, lambda: self.writers[0].ask("/data")):
+            if "cannot be read" in found:
+                return found
             raise AssertionError(f"{self}: {found}; outcome {outcome}")
         self.place, self.phase = place, ""
         return ""

@@ -10,7 +10,7 @@ from conftest import App, Lab, eventually
 from clusterlab import apps, faults
 from clusterlab.disk import node_data
 from clusterlab.run import wait_until
-from clusterlab.writer import Writer, writing, wrong
+from clusterlab.writer import Writer, writing
 from handler.core import names
 
 pytestmark = pytest.mark.lab
@@ -27,9 +27,7 @@ class Home:
         return self.app.deploy(master, slave)
 
     def data_is_complete(self) -> None:
-        status, text = self.writers[-1].ask("/data")
-        assert status == 200, text
-        assert wrong(self.writers, text.split("\n")[:-1]) == ""
+        assert complaint(self.writers, lambda: self.writers[-1].ask("/data")) == ""
 
     def fill(self, megabytes: int) -> None:
         """New data in the volume, for which a copy takes a while."""
