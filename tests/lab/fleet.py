@@ -14,7 +14,7 @@ from crash_points import NODES, OTHER, THIRD, VICTIM, Point, Setup
 
 from clusterlab import apps, crash
 from clusterlab.run import wait_until
-from clusterlab.writer import Writer, writing
+from clusterlab.writer import Writer, complaint, writing
 from handler.core import names
 from handler.core import steps as s
 from handler.core.model import Kind, Placement

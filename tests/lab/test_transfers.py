@@ -10,7 +10,7 @@ from conftest import App, Lab, eventually
 from clusterlab import apps, faults
 from clusterlab.disk import node_data
 from clusterlab.run import wait_until
-from clusterlab.writer import Writer, writing
+from clusterlab.writer import Writer, complaint, writing
 from handler.core import names
 
 pytestmark = pytest.mark.lab
