@@ -14,6 +14,7 @@ from handler.actions import ACTIONS
 from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import Create
+from handler.core.model import Kind, Role
 from handler.core.plan import Plan, Undo
 from handler.core.steps import (
     AwaitHealthy,
@@ -28,7 +29,7 @@ from handler.core.steps import (
     Step,
     TakeOwnership,
 )
-from handler.residence import ABORTED, COMMITTED
+from handler.residence import ABORTED, COMMITTED, begun, residence
 from handler.trial import CLEANED
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ CONCLUDED, UNDO = "concluded", "undo"
 SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
 """Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
 goes with the power, whatever the journal says."""
-ANNOUNCING = (RegisterService, ScheduleCopies, CopyToSlave, AwaitVerifiedCopy)
+MASTERS = (*SERVING, AwaitHealthy, RegisterService, ScheduleCopies, CopyToSlave, AwaitVerifiedCopy)
 """What only the master does; when a later operation has begun, this node may not be that any more."""
 _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
@@ -64,19 +65,28 @@ def execute(ctx: Context, plan: Plan, *, known: str | None = None, superseded: b
         tail += [*(plan.again if why is not None and plan.leads else ()), *plan.committed]
     else:
         tail += _applicable(ctx, plan.aborted)
-    complete = _tail(ctx, outcome, _without_starts(ctx, outcome, tail) if superseded else tail)
+    complete = _tail(ctx, outcome, tail, superseded=superseded)
     if complete:
         conclude(ctx)
     log.info("%s: %s %s: %s%s", ctx.app, ctx.op.event.kind, ctx.op.event.id, outcome, f": {why}" if why else "")
     return complete
 
 
-def _without_starts(ctx: Context, outcome: str, tail: list[Step]) -> list[Step]:
+def _replaced(ctx: Context) -> bool:
+    """Another node has become the master while this one did not hear of it, or is about to: this operation starts nothing any more."""
+    store = ctx.ports.store
+    lives = residence(store, ctx.app)
+    if lives is not None and lives.placement.role(ctx.me) is not Role.MASTER:
+        return True
+    takeovers = [op for op in begun(store, ctx.app) if op.event.kind is Kind.TAKEOVER and op.target != ctx.me]
+    return any(store.get(names.op_key(ctx.app, op.event.id, "outcome")) is None for op in takeovers)
+
+
+def _leave_out(ctx: Context, outcome: str, step: Step) -> None:
     """A start that did not work yet is left to ``resume_app``, which starts what has no token when no operation is open."""
     done = ctx.ports.journal.done(ctx.app, ctx.op.event.id)
-    if any(isinstance(step, StartApp) and f"{outcome} done {step}" not in done for step in tail):
+    if isinstance(step, StartApp) and f"{outcome} done {step}" not in done:
         ctx.ports.deploys.disown(ctx.app)
-    return [step for step in tail if not isinstance(step, (*SERVING, *ANNOUNCING, AwaitHealthy))]
 
 
 def conclude(ctx: Context) -> None:
@@ -218,14 +228,18 @@ def _attempt(ctx: Context, step: Step) -> bool:
     return True
 
 
-def _tail(ctx: Context, outcome: str, steps: Iterable[Step]) -> bool:
+def _tail(ctx: Context, outcome: str, steps: Iterable[Step], *, superseded: bool) -> bool:
     """Every step, also when one before it failed: they are independent enough, and the rest must not wait for a person.
 
-    Only what follows a start that failed waits for the start.
+    Only what follows a start that failed waits for the start. What is the master's is asked for before each step: a node may have been
+    cut off since it was one.
     """
     complete = True
     for step in steps:
         try:
+            if isinstance(step, MASTERS) and (superseded or _replaced(ctx)):
+                _leave_out(ctx, outcome, step)
+                continue
             _perform(ctx, outcome, step, limits.TAIL)
         except Exception as error:
             if isinstance(error, errors.ClusterError):

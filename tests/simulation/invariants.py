@@ -34,10 +34,18 @@ def i1_one_copy_may_accept_writes(run: Run, app: App) -> str:
 
 
 def _taken_over(run: Run, app: App, running: list[str]) -> bool:
-    """The one exception: a takeover from a master that is not dead, and cannot hear of it: cut off, or alive and replaced by force."""
+    """The one exception: a takeover from a master that is not dead, and cannot hear of it: cut off, or alive and replaced by force.
+
+    What has run there since before it may go on until the node hears of it; meanwhile the app may move on from its new master.
+    """
     plans = [op for op in run.plans.values() if op.app == app.name and op.event.kind is Kind.TAKEOVER]
     deaf = [op for op in plans if op.event.force or run.world.nodes[op.source].unseen[1]]
-    return any(running in ([op.source, op.target], [op.target, op.source]) for op in deaf)
+    old = {
+        op.source
+        for op in deaf
+        if op.source in running and run.world.nodes[op.source].containers[app.project].since < run.begun[op.event.id]
+    }
+    return len(set(running) - old) < 2
 
 
 def i5_no_hold_after_the_commit(run: Run, app: App) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -45,7 +46,7 @@ def one(seed: int, profile: Profile | None = None, *, tell: bool = False) -> Res
 
 def many(seeds: Iterable[int], profile: Profile | None = None) -> Iterator[Result]:
     """Results as they come."""
-    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
+    with multiprocessing.get_context("fork").Pool(os.cpu_count(), initializer=gc.freeze) as pool:
         yield from pool.imap_unordered(partial(one, profile=profile), seeds, chunksize=CHUNK)
 
 
