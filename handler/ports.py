@@ -251,6 +251,9 @@ class Deploys(Protocol):
 class Proxies(Protocol):
     """This node's HAProxy and Caddy."""
 
+    def begin(self) -> None:
+        """Let them begin to serve after a boot: nothing is started, and fails, by itself any more."""
+
     def check(self, app: str, site: str, haproxy: Mapping[str, Any]) -> None:
         """Validate an app's part alone with the real programs; ``BadInput`` with their words."""
 

@@ -75,7 +75,7 @@ def _replace(ctx: Context, volume: str, snapshot: str) -> None:
 
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:
     """Containers of the app can start on this node from here on."""
-    if not ctx.op.source:
+    if not ctx.op.moves:
         for volume in ctx.spec(step.deploy_id).volumes:
             if ctx.ports.volumes.exists(volume):
                 ctx.ports.journal.mark(ctx.app, ctx.op.event.id, FOUND + volume)

@@ -33,6 +33,11 @@ class NodeProxies:
         self._paths = paths
         self._publish = publish
 
+    def begin(self) -> None:
+        for signal in self._paths.begin:
+            signal.parent.mkdir(parents=True, exist_ok=True)
+            signal.touch()
+
     def check(self, app: str, site: str, haproxy: Mapping[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             if haproxy and (why := haproxy_part.check_part(Path(folder), app, haproxy)):

@@ -36,6 +36,11 @@ class Paths:
         return self.state / "staging"
 
     @property
+    def begin(self) -> tuple[Path, ...]:
+        """What the proxies' entrypoints wait for; gone with the power."""
+        return tuple(self.run / proxy / "docker-is-done" for proxy in ("haproxy", "caddy"))
+
+    @property
     def overrides(self) -> Path:
         """Parts of apps under way; volatile, since an operation does not survive a power loss."""
         return self.run / "caddy-overrides"

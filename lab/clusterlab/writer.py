@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ class Writer:
     name: str = "w"
     seconds: float = 10.0
     tried: list[str] = field(default_factory=list)
-    acknowledged: list[str] = field(default_factory=list)
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    """Line -> which container said so, and when."""
 
     def ask(self, path: str = "/", line: str | None = None) -> tuple[int, str]:
         """(status or 0, text or the error)."""
@@ -40,15 +42,16 @@ class Writer:
         """One new line; whether it was acknowledged."""
         line = f"{self.name}-{len(self.tried)}"
         self.tried.append(line)
-        done = self.ask("/data", line)[0] == 200  # noqa: PLR2004
+        status, text = self.ask("/data", line)
+        done = status == 200  # noqa: PLR2004
         if done:
-            self.acknowledged.append(line)
+            self.acknowledged[line] = f"{text.strip()} at {time.strftime('%X')}"
         return done
 
     def replaced_by(self, other: Writer) -> None:
         """The app has the data that ``other`` wrote, and none of what was written before."""
         self.tried += other.tried
-        self.acknowledged = list(other.acknowledged)
+        self.acknowledged = dict(other.acknowledged)
 
     def complaint(self, read: Callable[[], tuple[int, str]] | None = None) -> str:
         """What is wrong with the data that the app has now; empty when nothing is. ``read`` asks another way than through ``address``."""
@@ -59,13 +62,13 @@ def complaint(writers: Sequence[Writer], read: Callable[[], tuple[int, str]]) ->
     """What is wrong with the data that ``read`` brings, when these are all who wrote. They may go on meanwhile: what is acknowledged after
     the question may not be in the answer.
     """
-    acknowledged = [line for one in writers for line in one.acknowledged]
+    acknowledged = {line: by for one in writers for line, by in list(one.acknowledged.items())}
     status, text = read()
     if status != 200:  # noqa: PLR2004
         return f"the data cannot be read: {status} {text}"
     found, tried = Counter(text.split("\n")[:-1]), {line for one in writers for line in one.tried}
     complaints = {
-        "lost": [line for line in acknowledged if not found[line]],
+        "lost": [f"{line} ({by})" for line, by in acknowledged.items() if not found[line]],
         "twice": [line for line, count in found.items() if count > 1],
         "never written": [line for line in found if line not in tried],
     }

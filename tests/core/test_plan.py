@@ -113,7 +113,16 @@ def test_other_data_is_loaded_only_when_the_present_is_safe_and_is_taken_back_wh
     before = kinds(made.before)
     assert before.index(s.StopApp) < before.index(s.SnapshotVolumes) < before.index(s.LoadData) < before.index(s.TakeOwnership)
     assert [(type(undo.after), kinds(undo.steps)) for undo in made.undo] == [(s.LoadData, [s.StopTrial])]
-    assert [(type(undo.after), kinds(undo.steps)) for undo in made.rewind] == [(s.LoadData, [s.RestoreVolumes])]
+    assert [(type(undo.after), kinds(undo.steps)) for undo in made.rewind][-1] == (s.LoadData, [s.RestoreVolumes])
+
+
+@pytest.mark.parametrize("op", [op for op in (*DEPLOYS, *ROLLBACKS) if op.source and not op.moves and op.new_code], ids=str)
+def test_volumes_that_only_a_failed_new_version_has_go_away(op) -> None:
+    """What it may have created is only looked for when all that was there before had been noted."""
+    made = plan(op, op.target)
+    (undo,) = (undo for undo in made.rewind if s.DropTrialVolumes in kinds(undo.steps))
+    before = kinds(made.before)
+    assert before.index(s.TakeOwnership) + 1 == before.index(type(undo.after)) <= before.index(s.StartApp)
 
 
 @pytest.mark.parametrize("op", MIGRATES, ids=str)

@@ -178,7 +178,7 @@ def phases(part: Plan) -> dict[str, tuple[Point, ...]]:
     """All points of one node's plan, by how they are reached."""
     return {
         "before": _points("before", part.before),
-        "back": (*_points("undo", _undone(part, part.undo)), *_points("aborted", _undone(part, part.aborted))),
+        "back": (*_points("undo", _undone(part, (*part.undo, *part.rewind))), *_points("aborted", _undone(part, part.aborted))),
         "again": _points("committed", part.again),
         "committed": _points("committed", part.committed),
     }

@@ -1,11 +1,16 @@
 """Crashes in the middle, and power loss: the app is served by one node, with its data, and every operation has its outcome."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
 import pytest
 import state
 from conftest import App, Lab, eventually
 
 from clusterlab import apps, cluster
+from clusterlab.node import Node
 from clusterlab.run import wait_until
+from clusterlab.writer import Writer, complaint, writing
 from handler.core import names
 
 pytestmark = pytest.mark.lab
@@ -50,6 +55,39 @@ def test_a_master_that_lost_power_serves_again_when_it_is_back(lab: Lab) -> None
     cluster.start(lab.node("node1"))
     eventually("served again", lambda: app.ask("node3")[0] != 200, 120)
     settled(lab, app)
+
+
+def test_while_a_node_boots_no_request_reaches_another_app(lab: Lab) -> None:
+    """dockerd tries to start all that ran, and fails; addresses go from one container to the next within moments."""
+    node = lab.node("node1")
+    some = [lab.app("booting") for _ in range(6)]
+    with ThreadPoolExecutor() as pool:
+        assert {outcome["outcome"] for outcome in pool.map(lambda app: app.deploy("node1"), some)} == {"committed"}
+    writers = {app.app: [Writer(lab.node(name).address, app.domain, app.name + name) for name in ("node1", "node3")] for app in some}
+    with ExitStack() as stack:
+        for writer in (writer for both in writers.values() for writer in both):
+            stack.enter_context(writing(writer))
+        cluster.kill(node)
+        cluster.start(node)
+        for app in some:
+            eventually("served again", lambda app=app: app.ask("node3")[0] != 200, 120)
+    for app in some:
+        one = writers[app.app][0]
+        assert complaint(writers[app.app], lambda one=one: one.ask("/data")) == ""
+    begun = min(float(time) for time in node.inside(["stat", "-c", "%.Y", *SOCKETS]).stdout.split())
+    assert [name for name, time in failed_starts(node) if time > begun] == []
+
+
+SOCKETS = [f"/run/cluster/{proxy}/admin.sock" for proxy in ("haproxy", "caddy")]
+"""Made when the proxies begin."""
+
+
+def failed_starts(node: Node) -> list[tuple[str, float]]:
+    """(container, when it lost its address again), since dockerd was started."""
+    wanted = ["--filter", "type=network", "--filter", "event=disconnect", "--format", "{{.Actor.Attributes.container}} {{.TimeNano}}"]
+    lines = node.inside(["docker", "events", "--since", "10m", "--until", "0s", *wanted]).stdout.splitlines()
+    assert lines, "nothing failed to start: this test sees nothing"
+    return [(name, int(nanoseconds) / 1e9) for name, nanoseconds in (line.split() for line in lines)]
 
 
 def test_a_slave_that_is_down_does_not_fail_a_deploy(lab: Lab) -> None:

@@ -5,6 +5,7 @@ import state
 from conftest import App, Lab, eventually
 
 from clusterlab.run import PROJECT
+from handler.core import names
 
 pytestmark = pytest.mark.lab
 
@@ -95,3 +96,18 @@ def test_an_unhealthy_version_in_place_is_taken_back_with_the_data_of_before(lab
     app.publish(server=server.replace("my $server =", "unlink $log; die 'broken on purpose'; my $server ="))
     app.send(master="node1", slave="node2")
     check_back(lab, app, before, "did not become healthy")
+
+
+def test_a_volume_that_only_a_failed_version_has_goes_away_with_it(lab: Lab, app: App) -> None:
+    """A later version would begin with what that one wrote into it."""
+    before = app.record()
+    server = (PROJECT / "examples/hello/server").read_text()
+    compose = (PROJECT / "examples/hello/docker-compose.yml").read_text().replace("hello.example.com", app.domain)
+    compose = compose.replace("      - data:/data\n", "      - data:/data\n      - more:/more\n")
+    compose = compose.replace("\nnetworks:\n", "  more:\n    driver: anybox/buttervolume:latest\n\nnetworks:\n")
+    app.publish(
+        server=server.replace("my $server =", "mkdir '/more/x'; die 'broken on purpose'; my $server ="), **{"docker-compose__yml": compose}
+    )
+    app.send(master="node1", slave="node2")
+    check_back(lab, app, before, "did not become healthy")
+    assert lab.node("node1").inside(["docker", "volume", "ls", "-q", "--filter", f"name={names.volume_name(app.app, 'more')}"]).stdout == ""
