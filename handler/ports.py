@@ -127,9 +127,6 @@ class Compose(Protocol):
     def stop(self, project: str, seconds: int) -> None:
         """Stop the containers of a project and keep them; ``seconds`` until they are killed. Fine when there are none."""
 
-    def start(self, project: str) -> None:
-        """Start the kept containers of a project again."""
-
     def remove(self, project: str) -> None:
         """Remove containers and own networks of a project, running or not; volumes stay. Fine when there are none."""
 

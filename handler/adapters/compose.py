@@ -55,9 +55,6 @@ class DockerCompose:
     def stop(self, project: str, seconds: int) -> None:
         self._docker.stop(project, seconds)
 
-    def start(self, project: str) -> None:
-        self._docker.start(project)
-
     def remove(self, project: str) -> None:
         self._docker.remove(project)
 

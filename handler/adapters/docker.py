@@ -62,12 +62,6 @@ class Docker:
             with ThreadPoolExecutor(max_workers=16) as pool:
                 list(pool.map(lambda c: c.stop(timeout=seconds), running))
 
-    def start(self, project: str) -> None:
-        """Start all stopped containers of a project."""
-        with self._asking("start containers"):
-            for container in self._of(project):
-                container.start()
-
     def pause(self, containers: Sequence[str]) -> None:
         """Freeze containers, all at the same time."""
         with self._asking("pause containers"), ThreadPoolExecutor(max_workers=16) as pool:

@@ -94,7 +94,6 @@ def _service(name: str, raw: Mapping[str, Any]) -> Service:
     check = raw.get("healthcheck") or {}
     return Service(
         name=name,
-        image=raw.get("image") or "",
         builds="build" in raw,
         environment=values,
         networks=tuple(sorted(raw.get("networks") or ())),

@@ -145,7 +145,6 @@ class Service:
     """One service of a compose file, as far as we look at it."""
 
     name: str
-    image: str = ""
     builds: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     networks: tuple[str, ...] = ()

@@ -60,11 +60,6 @@ def project_name(app: str) -> str:
     return re.sub(r"[^a-z0-9]", "", app.lower())
 
 
-def deploy_dir(app: str, deploy_id: str) -> str:
-    """Name of the directory, below the deploy folder, of one deploy of an app."""
-    return f"{app}-{deploy_id}"
-
-
 def image_tag(app: str, service: str, deploy_id: str) -> str:
     """Image of a service that is built: one tag per deploy, so that building never overwrites what runs."""
     return f"cluster/{project_name(app)}-{service.lower()}:{deploy_id}"

@@ -117,9 +117,6 @@ class Compose(Docker):
         if project in self.node.containers:
             self.node.containers[project].state = "exited"
 
-    def start(self, project: str) -> None:
-        self.ask(f"start {project}")
-
     def pause(self, containers: Sequence[str]) -> None:
         self.ask(f"pause {' '.join(containers)}")
         self.may_fail("pause")
