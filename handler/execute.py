@@ -38,8 +38,9 @@ CONCLUDED, UNDO = "concluded", "undo"
 SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
 """Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
 goes with the power, whatever the journal says."""
-MASTERS = (*SERVING, AwaitHealthy, RegisterService, ScheduleCopies, CopyToSlave, AwaitVerifiedCopy)
-"""What only the master does; when a later operation has begun, this node may not be that any more."""
+STARTING = (*SERVING, AwaitHealthy, CopyToSlave, AwaitVerifiedCopy)
+ANNOUNCING = (RegisterService, ScheduleCopies)
+"""What only the master does, and this node may not be that any more: a later operation has begun, or it was cut off and replaced."""
 _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
 
@@ -72,17 +73,29 @@ def execute(ctx: Context, plan: Plan, *, known: str | None = None, superseded: b
     return complete
 
 
+def _left_out(ctx: Context, step: Step, *, superseded: bool) -> bool:
+    """Whether a step of the tail is not this node's any more. What an open operation may still give back is announced all the same."""
+    if isinstance(step, STARTING):
+        return superseded or bool(ctx.persist(lambda: _replaced(ctx) or _being_replaced(ctx)))
+    return isinstance(step, ANNOUNCING) and bool(ctx.persist(lambda: _replaced(ctx)))
+
+
 def _replaced(ctx: Context) -> bool:
-    """Another node has become the master while this one did not hear of it, or is about to: this operation starts nothing any more."""
+    """Another operation has been committed since: in its residence this one's outcome is not the last word."""
+    lives = residence(ctx.ports.store, ctx.app)
+    if lives is None:
+        return False
+    return lives.placement.role(ctx.me) is not Role.MASTER or (ctx.outcome() == COMMITTED and lives.event != ctx.op.event.id)
+
+
+def _being_replaced(ctx: Context) -> bool:
+    """A takeover by another node, which does not wait for us, has no outcome yet."""
     store = ctx.ports.store
-    lives = residence(store, ctx.app)
-    if lives is not None and lives.placement.role(ctx.me) is not Role.MASTER:
-        return True
     takeovers = [op for op in begun(store, ctx.app) if op.event.kind is Kind.TAKEOVER and op.target != ctx.me]
     return any(store.get(names.op_key(ctx.app, op.event.id, "outcome")) is None for op in takeovers)
 
 
-def _leave_out(ctx: Context, outcome: str, step: Step) -> None:
+def _leave_start(ctx: Context, outcome: str, step: Step) -> None:
     """A start that did not work yet is left to ``resume_app``, which starts what has no token when no operation is open."""
     done = ctx.ports.journal.done(ctx.app, ctx.op.event.id)
     if isinstance(step, StartApp) and f"{outcome} done {step}" not in done:
@@ -237,8 +250,8 @@ def _tail(ctx: Context, outcome: str, steps: Iterable[Step], *, superseded: bool
     complete = True
     for step in steps:
         try:
-            if isinstance(step, MASTERS) and (superseded or _replaced(ctx)):
-                _leave_out(ctx, outcome, step)
+            if _left_out(ctx, step, superseded=superseded):
+                _leave_start(ctx, outcome, step)
                 continue
             _perform(ctx, outcome, step, limits.TAIL)
         except Exception as error:

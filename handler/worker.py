@@ -145,8 +145,8 @@ def main(_arguments: Sequence[str]) -> int:
         signal.signal(number, end)
     listener = _listen(here)
     log.info("worker of %s", here.node)
-    _until(stop, "Docker", lambda: _let_proxies_begin(worker.ports))
-    _until(stop, "Consul", lambda: _bring_back(worker))
+    threading.Thread(target=_let_proxies_begin, args=(worker.ports, stop), name="proxies", daemon=True).start()
+    _until_consul_answers(worker, stop)
     storage = CaddyStorage(here.caddy_dir)
     threading.Thread(target=certificates.keep, args=(worker.ports.store, storage, stop), name="certificates", daemon=True).start()
     copier = Copier(here, worker.ports, stop)
@@ -187,28 +187,30 @@ def _lift_late_holds(ports: Ports) -> None:
         log.exception("proxies: what is due by time could not be done; tried again")
 
 
-def _until(stop: threading.Event, who: str, attempt: Callable[[], None]) -> None:
-    """Try until somebody answers."""
+def _let_proxies_begin(ports: Ports, stop: threading.Event) -> None:
+    """At a boot dockerd answers nobody before it is done with starting what ran before; see the proxies' ``entrypoint``."""
     while not stop.is_set():
         try:
-            attempt()
-        except errors.Temporary as error:
-            log.warning("waiting for %s: %s", who, error)
-            stop.wait(2.0)
+            ports.compose.containers(PROJECT)
+            ports.proxies.begin()
+        except (errors.ClusterError, OSError) as error:
+            log.warning("the proxies wait, if this is a boot: %s", error)
+            stop.wait(1.0)
         else:
             return
 
 
-def _let_proxies_begin(ports: Ports) -> None:
-    """At a boot dockerd answers nobody before it is done with starting what ran before; see the proxies' ``entrypoint``."""
-    ports.compose.containers(PROJECT)
-    ports.proxies.begin()
-
-
-def _bring_back(worker: Worker) -> None:
+def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
     """What a crash or a power loss left behind comes first; nothing is decided before Consul says who the masters are."""
-    announce(worker.ports, worker.here)
-    resume_all(worker.here, worker.ports)
+    while not stop.is_set():
+        try:
+            announce(worker.ports, worker.here)
+            resume_all(worker.here, worker.ports)
+        except errors.Temporary as error:
+            log.warning("waiting for Consul: %s", error)
+            stop.wait(2.0)
+        else:
+            return
 
 
 def resume_all(here: Settings, ports: Ports) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +18,8 @@ from handler.residence import ABORTED, COMMITTED, Residence, outcome, residence
 log = logging.getLogger(__name__)
 
 UPDATE, POST_MIGRATE = "update.sh", "post_migrate.sh"
-FOUND = "found volume "
-"""Journal entry: this volume was live here before the trial, so an abort must not remove it."""
+ABSENT = "absent volume "
+"""Journal entry: this volume was not here before the trial, so an abort removes it. Without the entry nothing is removed."""
 
 
 def await_released(ctx: Context, step: s.AwaitReleased) -> None:
@@ -61,6 +62,7 @@ def load_data(ctx: Context, step: s.LoadData) -> None:  # noqa: ARG001
     """Live volumes become what another node, another app or the event named."""
     given = _given(ctx)
     check_complete(ctx, given)
+    _note_absent(ctx, given)
     for volume, name in given.items():
         _replace(ctx, volume, name)
         if ctx.op.moves:
@@ -75,11 +77,16 @@ def _replace(ctx: Context, volume: str, snapshot: str) -> None:
 
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:
     """Containers of the app can start on this node from here on."""
-    if not ctx.op.moves:
-        for volume in ctx.spec(step.deploy_id).volumes:
-            if ctx.ports.volumes.exists(volume):
-                ctx.ports.journal.mark(ctx.app, ctx.op.event.id, FOUND + volume)
+    if ctx.op.new_code and step.deploy_id == ctx.op.deploy_id:
+        _note_absent(ctx, ctx.spec(step.deploy_id).volumes)
     ctx.ports.deploys.own(ctx.app, step.deploy_id)
+
+
+def _note_absent(ctx: Context, volumes: Iterable[str]) -> None:
+    """Before anything of the trial can make them."""
+    for volume in volumes:
+        if not ctx.ports.volumes.exists(volume):
+            ctx.ports.journal.mark(ctx.app, ctx.op.event.id, ABSENT + volume)
 
 
 def run_update(ctx: Context, step: s.RunUpdate) -> None:  # noqa: ARG001
@@ -174,7 +181,8 @@ def stop_trial(ctx: Context, step: s.StopTrial) -> None:  # noqa: ARG001
 
 def drop_trial_volumes(ctx: Context, step: s.DropTrialVolumes) -> None:  # noqa: ARG001
     """What was restored or created for the trial, and was not there before; its data is where it came from."""
-    found = {entry.removeprefix(FOUND) for entry in ctx.ports.journal.done(ctx.app, ctx.op.event.id) if entry.startswith(FOUND)}
+    done = ctx.ports.journal.done(ctx.app, ctx.op.event.id)
+    absent = {entry.removeprefix(ABSENT) for entry in done if entry.startswith(ABSENT)}
     restored = set((ctx.hear("snapshots") or {}) if ctx.op.moves else ())
-    for volume in sorted((restored | set(ctx.spec(ctx.op.deploy_id).volumes)) - found):
+    for volume in sorted(restored | absent):
         ctx.ports.volumes.remove(volume)

@@ -116,9 +116,13 @@ def stop_app(ctx: Context, step: s.StopApp) -> None:  # noqa: ARG001
 
 
 def snapshot_volumes(ctx: Context, step: s.SnapshotVolumes) -> None:
-    """All at one point: nothing of the app runs. The names are in Consul before anything else happens."""
+    """All at one point: nothing of the app runs. The names are in Consul before anything else happens.
+
+    What the app gave up once, and the new version has again, will be written to as well.
+    """
     if ctx.hear("snapshots") is None:
-        ctx.say("snapshots", ctx.ports.volumes.snapshot(_present(ctx, step.volumes)))
+        again = ctx.spec(ctx.op.deploy_id).volumes if ctx.op.new_code and ctx.me == ctx.op.target else ()
+        ctx.say("snapshots", ctx.ports.volumes.snapshot(_present(ctx, tuple(dict.fromkeys((*step.volumes, *again))))))
 
 
 def send_snapshots(ctx: Context, step: s.SendSnapshots) -> None:

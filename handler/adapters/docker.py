@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import docker
@@ -26,7 +27,12 @@ class Docker:
     """One daemon."""
 
     def __init__(self, url: str) -> None:
-        self._client = docker.DockerClient(base_url=url, timeout=_TIMEOUT)
+        self._url = url
+
+    @cached_property
+    def _client(self) -> docker.DockerClient:
+        """Made when it is needed first, as it asks the daemon for its version: that may not answer yet."""
+        return docker.DockerClient(base_url=self._url, timeout=_TIMEOUT)
 
     @contextlib.contextmanager
     def _asking(self, what: str) -> Iterator[None]:

@@ -117,12 +117,12 @@ def test_other_data_is_loaded_only_when_the_present_is_safe_and_is_taken_back_wh
 
 
 @pytest.mark.parametrize("op", [op for op in (*DEPLOYS, *ROLLBACKS) if op.source and not op.moves and op.new_code], ids=str)
-def test_volumes_that_only_a_failed_new_version_has_go_away(op) -> None:
-    """What it may have created is only looked for when all that was there before had been noted."""
+def test_volumes_that_only_a_failed_new_version_has_go_away_when_the_old_one_serves(op) -> None:
     made = plan(op, op.target)
-    (undo,) = (undo for undo in made.rewind if s.DropTrialVolumes in kinds(undo.steps))
-    before = kinds(made.before)
-    assert before.index(s.TakeOwnership) + 1 == before.index(type(undo.after)) <= before.index(s.StartApp)
+    undos = [kinds(undo.steps) for undo in made.aborted]
+    (drop,) = (undo for undo in made.aborted if s.DropTrialVolumes in kinds(undo.steps))
+    assert kinds(made.before).index(type(drop.after)) <= kinds(made.before).index(s.TakeOwnership)
+    assert [s.LiftHold] in undos[: undos.index([s.DropTrialVolumes])]
 
 
 @pytest.mark.parametrize("op", MIGRATES, ids=str)

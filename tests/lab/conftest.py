@@ -13,7 +13,7 @@ import pytest
 
 from clusterlab import apps, cluster
 from clusterlab.node import GIT_ADDRESS, Node
-from clusterlab.run import PROJECT, wait_until
+from clusterlab.run import PROJECT, LabError, wait_until
 from handler.core import names
 
 HELLO = PROJECT / "examples" / "hello"
@@ -174,12 +174,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> None:
     """When a lab test fails, the workers' last lines tell more than the assertion."""
     if call.when == "call" and call.excinfo and "lab" in getattr(item, "fixturenames", ()):
         for node in cluster.running():
-            logs = node.inside(
-                ["docker", "compose", "--project-directory", "/cluster", "logs", "--no-log-prefix", "--tail", "60", "worker"],
-                check=False,
-                timeout=30,
-            )
-            item.add_report_section("call", f"worker of {node.name}", logs.stdout[-6000:])
+            item.add_report_section("call", f"worker of {node.name}", last_lines(node))
+
+
+def last_lines(node: Node) -> str:
+    command = ["docker", "compose", "--project-directory", "/cluster", "logs", "--no-log-prefix", "--tail", "60", "worker"]
+    try:
+        return node.inside(command, check=False, timeout=30).stdout[-6000:]
+    except LabError as error:
+        return str(error)  # what failed may be that node's Docker
 
 
 def eventually(what: str, condition: object, seconds: float = 60) -> None:

@@ -161,7 +161,13 @@ def likeness(setup: Setup, part: Plan, name: str, number: int) -> tuple[Any, ...
     """
     points = phases(part)[name]
     before = type(points[number - 2].step) if number > 1 else None
-    back = tuple(type(step) for step in _undone(part, part.undo)) if name == "before" else setup.kind if name == "back" else None
+    back = (
+        tuple(type(step) for step in _undone(part, (*part.undo, *part.rewind)))
+        if name == "before"
+        else setup.kind
+        if name == "back"
+        else None
+    )
     return (name, part.leads, points[number].moment, type(points[number].step), before, back)
 
 

@@ -69,25 +69,29 @@ def test_while_a_node_boots_no_request_reaches_another_app(lab: Lab) -> None:
             stack.enter_context(writing(writer))
         cluster.kill(node)
         cluster.start(node)
+        failed = failed_starts(node)
         for app in some:
             eventually("served again", lambda app=app: app.ask("node3")[0] != 200, 120)
     for app in some:
         one = writers[app.app][0]
         assert complaint(writers[app.app], lambda one=one: one.ask("/data")) == ""
-    begun = min(float(time) for time in node.inside(["stat", "-c", "%.Y", *SOCKETS]).stdout.split())
-    assert [name for name, time in failed_starts(node) if time > begun] == []
+    told, begun = (times(node, name) for name in ("docker-is-done", "admin.sock"))
+    assert max(failed) < min(told), "the worker spoke before dockerd was done"
+    assert max(told) < min(begun), "proxies did not wait for the worker"
 
 
-SOCKETS = [f"/run/cluster/{proxy}/admin.sock" for proxy in ("haproxy", "caddy")]
-"""Made when the proxies begin."""
-
-
-def failed_starts(node: Node) -> list[tuple[str, float]]:
-    """(container, when it lost its address again), since dockerd was started."""
-    wanted = ["--filter", "type=network", "--filter", "event=disconnect", "--format", "{{.Actor.Attributes.container}} {{.TimeNano}}"]
-    lines = node.inside(["docker", "events", "--since", "10m", "--until", "0s", *wanted]).stdout.splitlines()
+def failed_starts(node: Node) -> list[float]:
+    """When containers lost their addresses again, since dockerd was started."""
+    wanted = ["--filter", "type=network", "--filter", "event=disconnect", "--format", "{{.TimeNano}}"]
+    lines = node.inside(["docker", "events", "--since", "10m", "--until", "0s", *wanted]).stdout.split()
     assert lines, "nothing failed to start: this test sees nothing"
-    return [(name, int(nanoseconds) / 1e9) for name, nanoseconds in (line.split() for line in lines)]
+    return [int(nanoseconds) / 1e9 for nanoseconds in lines]
+
+
+def times(node: Node, name: str) -> list[float]:
+    """When a file of each proxy was made."""
+    paths = [f"/run/cluster/{proxy}/{name}" for proxy in ("haproxy", "caddy")]
+    return [float(time) for time in node.inside(["stat", "-c", "%.Y", *paths]).stdout.split()]
 
 
 def test_a_slave_that_is_down_does_not_fail_a_deploy(lab: Lab) -> None:

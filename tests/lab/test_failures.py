@@ -105,8 +105,10 @@ def test_a_volume_that_only_a_failed_version_has_goes_away_with_it(lab: Lab, app
     compose = (PROJECT / "examples/hello/docker-compose.yml").read_text().replace("hello.example.com", app.domain)
     compose = compose.replace("      - data:/data\n", "      - data:/data\n      - more:/more\n")
     compose = compose.replace("\nnetworks:\n", "  more:\n    driver: anybox/buttervolume:latest\n\nnetworks:\n")
+    assert compose.count("more:") == 2
     app.publish(
-        server=server.replace("my $server =", "mkdir '/more/x'; die 'broken on purpose'; my $server ="), **{"docker-compose__yml": compose}
+        server=server.replace("my $server =", "mkdir '/more/x' or die; die 'broken on purpose'; my $server ="),
+        **{"docker-compose__yml": compose},
     )
     app.send(master="node1", slave="node2")
     check_back(lab, app, before, "did not become healthy")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from memory_node import BOOTED
 
 from handler.core import names
-from handler.core.model import Kind
+from handler.core.model import Kind, Operation
 from handler.residence import residence
 
 if TYPE_CHECKING:
@@ -40,12 +40,17 @@ def _taken_over(run: Run, app: App, running: list[str]) -> bool:
     """
     plans = [op for op in run.plans.values() if op.app == app.name and op.event.kind is Kind.TAKEOVER]
     deaf = [op for op in plans if op.event.force or run.world.nodes[op.source].unseen[1]]
-    old = {
-        op.source
-        for op in deaf
-        if op.source in running and run.world.nodes[op.source].containers[app.project].since < run.begun[op.event.id]
-    }
-    return len(set(running) - old) < 2
+    return any(_still_runs(run, app, op, running) for op in deaf)
+
+
+def _still_runs(run: Run, app: App, op: Operation, running: list[str]) -> bool:
+    """What ran on the source when the takeover began is one of two copies; the other is on its target, or went on from there."""
+    if len(running) != 2 or op.source not in running:
+        return False
+    since = run.world.nodes[op.source].containers[app.project].since
+    if run.outcomes.get(op.event.id) == "committed":
+        return since < run.begun[op.event.id]
+    return op.target in running
 
 
 def i5_no_hold_after_the_commit(run: Run, app: App) -> str:

@@ -206,6 +206,8 @@ class Volumes(Docker):
         self._reach(peer)
         if self.world.now < peer.full_until:
             raise errors.CommandFailed(f"{host} has no space left")
+        if snapshot not in self.node.snapshots:
+            raise errors.CommandFailed(f"{snapshot} was dropped while it was sent")
         peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data)
 
     def _reach(self, peer: Any) -> None:

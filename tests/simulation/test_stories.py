@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 
-from faults import isolated
+import pytest
+from faults import handler_stalls, isolated, power_lost
+from memory_node import Compose
 from run import Profile, Run
 from world import Node
+
+from handler import errors
 
 QUIET = Profile(messages=(0,), most_faults=0, nodes=(3,), apps=(1,), copying=0.0)
 """Nothing happens but what a story tells."""
@@ -41,3 +45,44 @@ def test_a_master_that_was_replaced_while_its_own_operation_was_open_starts_noth
     story.go()
     assert list(story.outcomes.values()) == ["committed", "aborted", "committed"]
     assert story.records[story.apps[0].name]["master"] == "n3"
+
+
+def test_a_master_announces_itself_although_a_takeover_began_that_is_aborted_later() -> None:
+    story = Story(1, QUIET)
+    n2, n3 = (story.world.nodes[name] for name in ("n2", "n3"))
+    story.tell(1.0, "deploy", master="n1", slave="n3")
+
+    def overtaken(node: Node) -> None:
+        story.tell(0.0, "takeover", master="n3", force=True)
+        handler_stalls(story, node, 25.0)
+
+    story.tell(60.0, "deploy", master="n2", slave="n3")
+    story.when("n2", "committed begun settle the routes", 1, overtaken)
+    story.when("n3", "before begun start the containers", 1, lambda _: power_lost(story, n3, 5.0))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed", "aborted"]
+    assert n2.services
+    assert n2.schedules
+
+
+def test_an_old_version_whose_files_cannot_be_read_any_more_serves_again_when_a_new_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its containers are there, and its checks were made when it was deployed."""
+    story = Story(1, QUIET)
+    story.tell(1.0, "deploy", master="n2", slave="n3")
+    story.tell(60.0, "deploy", master="n2", slave="n3")
+    read, spoiled = Compose.config, list[str]()
+
+    def config(self: Compose, directory: str) -> dict[str, object]:
+        if directory in spoiled:
+            raise errors.BadInput("it is refused now")
+        return read(self, directory)
+
+    def fail(node: Node) -> None:
+        spoiled.extend(f"/deploy/{app}-{deploy_id}" for app, deploy_id in node.deploys if deploy_id == node.tokens.get(app, deploy_id))
+        story.failing["up"] = 1
+
+    monkeypatch.setattr(Compose, "config", config)
+    story.when("n2", "before begun hold requests", 1, fail)
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+    assert spoiled

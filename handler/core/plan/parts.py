@@ -94,7 +94,6 @@ def in_place(op: Operation, recipe: str, first: Steps = (), load: Steps = (), sc
     """The master stays; its code, its data or both are replaced. ``first`` is done while it serves, ``load`` when its state is safe."""
     code, routes = (prepare(op), (s.PrepareRoutes(),)) if op.new_code else ((), ())
     started = (*load, *start(op, scripts))
-    first_write = started[started.index(s.TakeOwnership(op.deploy_id)) + 1]
     before = (*code, *first, s.HoldRequests(), s.StopApp(), s.SnapshotVolumes(op.volumes), *routes, *started)
     cleaned: Steps = (s.ReleaseClaims(), s.RemoveCheckouts((op.previous_deploy_id,)))
     return Plan(
@@ -102,14 +101,12 @@ def in_place(op: Operation, recipe: str, first: Steps = (), load: Steps = (), sc
         leads=True,
         before=before,
         undo=(Undo(started[0], (s.StopTrial(),)),),
-        rewind=(
-            *((Undo(first_write, (s.DropTrialVolumes(),)),) if op.new_code else ()),  # volumes that only the new version has
-            Undo(started[0], (s.RestoreVolumes(),)),
-        ),
+        rewind=(Undo(started[0], (s.RestoreVolumes(),)),),
         committed=serve(op),
         aborted=(
             ROUTES_BACK,
             *back(op),
+            Undo(started[0], (s.DropTrialVolumes(),)),
             *((Undo(s.FetchCode(op.deploy_id), cleaned),) if op.new_code else ()),
             Undo(before[0], (s.WriteHistory(),)),
         ),
