@@ -50,8 +50,10 @@ def stop_if_replaced(ports: Ports, app: str) -> None:
     ports.deploys.disown(app)
 
 
-def resume_app(ports: Ports, app: str) -> None:
-    """Run the app if this node is its master, and only then; else nothing of it may be live here. At a start, and from time to time.
+def resume_app(ports: Ports, app: str, *, anew: bool = False) -> None:
+    """Run the app if this node is its master, and only then; else nothing of it may be live here. From time to time, and ``anew`` when
+    the worker starts: then dockerd may have started again as well, which leaves containers down that have no restart policy, and after a
+    crash others. At other times what a person has stopped stays so.
 
     While an operation of the app is open, its own rules decide, not these. Raises ``StoreUnavailable`` when Consul cannot say who
     the master is: then nothing is started and nothing is stopped.
@@ -63,7 +65,7 @@ def resume_app(ports: Ports, app: str) -> None:
     if lives is None:
         return
     if lives.placement.role(ports.members.me()) is Role.MASTER:
-        _run(ports, app, lives.deploy_id)
+        _run(ports, app, lives.deploy_id, anew=anew)
     else:
         _clean_up(ports, app, lives)
 
@@ -78,8 +80,8 @@ def operation_open(ports: Ports, app: str) -> bool:
     return bool((planned - ended) | ours)
 
 
-def _run(ports: Ports, app: str, deploy_id: str) -> None:
-    if ports.deploys.owned(app) == deploy_id:
+def _run(ports: Ports, app: str, deploy_id: str, *, anew: bool) -> None:
+    if ports.deploys.owned(app) == deploy_id and not (anew and _all_down(ports, app)):
         return
     if deploy_id not in ports.deploys.list(app):
         log.error("%s: its code (deploy %s) is not on this node any more: deploy it again", app, deploy_id)
@@ -88,6 +90,10 @@ def _run(ports: Ports, app: str, deploy_id: str) -> None:
     ports.deploys.own(app, f"{deploy_id}{_STARTING}")  # so that a start that fails, or is cut short, is tried again
     ports.compose.up(ports.deploys.path(app, deploy_id), lambda: None)
     ports.deploys.own(app, deploy_id)
+
+
+def _all_down(ports: Ports, app: str) -> bool:
+    return all(one.state in ("created", "exited", "dead") for one in ports.compose.containers(names.project_name(app)))
 
 
 def _clean_up(ports: Ports, app: str, lives: Residence) -> None:

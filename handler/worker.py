@@ -215,7 +215,7 @@ def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
 
 def resume_all(here: Settings, ports: Ports) -> bool:
     """Bring every app of this node to what its record says; False when one could not be."""
-    return _each(here, sorted(_below(ports, "app/") | set(here_known(here))), lambda app: resume_app(ports, app))
+    return _each(here, sorted(_below(ports, "app/") | set(here_known(here))), lambda app: resume_app(ports, app, anew=True))
 
 
 def _each(here: Settings, apps: Iterable[str], work: Callable[[str], object]) -> bool:

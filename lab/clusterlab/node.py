@@ -10,7 +10,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from clusterlab.disk import Disk, node_data
-from clusterlab.run import CACHE, PROJECT, run, wait_until
+from clusterlab.run import CACHE, PROJECT, LabError, run, wait_until
 
 SUBNET = "10.211.55"
 NETWORK = "cluster-lab"
@@ -60,7 +60,10 @@ class Node:
 
     def docker_answers(self) -> bool:
         """Whether the node's own Docker daemon can be used."""
-        return self.inside(["docker", "info"], check=False, timeout=20).returncode == 0
+        try:
+            return self.inside(["docker", "info"], check=False, timeout=20).returncode == 0
+        except LabError:
+            return False
 
 
 def create(node: Node, disk: Disk, ports: Sequence[str], more: Sequence[str] = ()) -> None:

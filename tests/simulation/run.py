@@ -216,7 +216,7 @@ class Run:
     def _resume(self, mine: Ports, name: str) -> None:
         while True:
             try:
-                resume_app(mine, name)
+                resume_app(mine, name, anew=True)
             except errors.Temporary:
                 mine.clock.sleep(2.0)
             except errors.ClusterError:

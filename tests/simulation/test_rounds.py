@@ -237,3 +237,13 @@ def test_no_operation_begins_on_volumes_that_nobody_knows() -> None:
     event = Event("e2", Kind.DEPLOY, APP, APPS[0].repo, "main", "n2")
     with pytest.raises(errors.BadInput, match="volumes in app/.* are 7"):
         observe(two.ports["n2"], event)
+
+
+@pytest.mark.parametrize(("state", "anew", "after"), [("exited", True, "running"), ("exited", False, "exited"), ("paused", True, "paused")])
+def test_an_app_that_dockerd_left_down_is_started_when_the_worker_starts(state: str, anew: bool, after: str) -> None:  # noqa: FBT001
+    """And only then: what a person stops while it runs stays so."""
+    two = Two()
+    two.world.kill(two.world.tasks)
+    two.n1.containers[PROJECT].state = state
+    resume_app(two.ports["n1"], APP, anew=anew)
+    assert two.n1.containers[PROJECT].state == after

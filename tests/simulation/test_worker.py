@@ -110,7 +110,7 @@ def test_one_app_that_cannot_be_resumed_keeps_none_of_the_others_from_it(
 ) -> None:
     done: list[str] = []
 
-    def some(_ports: Ports, *rest: object) -> bool:
+    def some(_ports: Ports, *rest: object, **_more: bool) -> bool:
         done.append(str(rest[-1]))
         if rest[-1] == APPS[0].name:
             raise error
