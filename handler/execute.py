@@ -14,33 +14,15 @@ from handler.actions import ACTIONS
 from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import Create
-from handler.core.model import Kind, Role
 from handler.core.plan import Plan, Undo
-from handler.core.steps import (
-    AwaitHealthy,
-    AwaitTrialGone,
-    AwaitVerifiedCopy,
-    Commit,
-    CommitDestroy,
-    CopyToSlave,
-    RegisterService,
-    ScheduleCopies,
-    StartApp,
-    Step,
-    TakeOwnership,
-)
-from handler.residence import ABORTED, COMMITTED, begun, residence
+from handler.core.steps import Commit, CommitDestroy, StartApp, Step
+from handler.mastership import SERVING, left_out
+from handler.residence import ABORTED, COMMITTED
 from handler.trial import CLEANED
 
 log = logging.getLogger(__name__)
 
 CONCLUDED, UNDO = "concluded", "undo"
-SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
-"""Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
-goes with the power, whatever the journal says."""
-STARTING = (*SERVING, AwaitHealthy, CopyToSlave, AwaitVerifiedCopy)
-ANNOUNCING = (RegisterService, ScheduleCopies)
-"""What only the master does, and this node may not be that any more: a later operation has begun, or it was cut off and replaced."""
 _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
 
@@ -71,28 +53,6 @@ def execute(ctx: Context, plan: Plan, *, known: str | None = None, superseded: b
         conclude(ctx)
     log.info("%s: %s %s: %s%s", ctx.app, ctx.op.event.kind, ctx.op.event.id, outcome, f": {why}" if why else "")
     return complete
-
-
-def _left_out(ctx: Context, step: Step, *, superseded: bool) -> bool:
-    """Whether a step of the tail is not this node's any more. What an open operation may still give back is announced all the same."""
-    if isinstance(step, STARTING):
-        return superseded or bool(ctx.persist(lambda: _replaced(ctx) or _being_replaced(ctx)))
-    return isinstance(step, ANNOUNCING) and bool(ctx.persist(lambda: _replaced(ctx)))
-
-
-def _replaced(ctx: Context) -> bool:
-    """Another operation has been committed since: in its residence this one's outcome is not the last word."""
-    lives = residence(ctx.ports.store, ctx.app)
-    if lives is None:
-        return False
-    return lives.placement.role(ctx.me) is not Role.MASTER or (ctx.outcome() == COMMITTED and lives.event != ctx.op.event.id)
-
-
-def _being_replaced(ctx: Context) -> bool:
-    """A takeover by another node, which does not wait for us, has no outcome yet."""
-    store = ctx.ports.store
-    takeovers = [op for op in begun(store, ctx.app) if op.event.kind is Kind.TAKEOVER and op.target != ctx.me]
-    return any(store.get(names.op_key(ctx.app, op.event.id, "outcome")) is None for op in takeovers)
 
 
 def _leave_start(ctx: Context, outcome: str, step: Step) -> None:
@@ -250,7 +210,7 @@ def _tail(ctx: Context, outcome: str, steps: Iterable[Step], *, superseded: bool
     complete = True
     for step in steps:
         try:
-            if _left_out(ctx, step, superseded=superseded):
+            if left_out(ctx, step, superseded=superseded):
                 _leave_start(ctx, outcome, step)
                 continue
             _perform(ctx, outcome, step, limits.TAIL)

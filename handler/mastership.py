@@ -1,0 +1,55 @@
+"""Whether a node is still the master for which a step after an outcome is meant. Used by :mod:`handler.execute` before each such step.
+
+The node may have been cut off, or down, since the operation began; others may have ended it, and put the app elsewhere.
+"""
+
+from __future__ import annotations
+
+from handler.context import Context
+from handler.core import names
+from handler.core.model import Kind, Role
+from handler.core.steps import (
+    AwaitHealthy,
+    AwaitTrialGone,
+    AwaitVerifiedCopy,
+    CopyToSlave,
+    RegisterService,
+    ScheduleCopies,
+    StartApp,
+    Step,
+    TakeOwnership,
+)
+from handler.residence import COMMITTED, begun, residence
+
+SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
+"""Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
+goes with the power, whatever the journal says."""
+STARTING = (*SERVING, AwaitHealthy, CopyToSlave, AwaitVerifiedCopy)
+"""Not done either while an operation that began later decides what runs."""
+ANNOUNCING = (RegisterService, ScheduleCopies)
+"""Done although a later operation has begun: when that one is aborted, nobody else does it."""
+
+
+def left_out(ctx: Context, step: Step, *, superseded: bool) -> bool:
+    """Whether a step of the tail is not this node's any more; waits for Consul, and raises ``StoreUnavailable`` when it stays away.
+
+    ``superseded`` when a later operation has begun before this part of the operation was taken up again.
+    """
+    if isinstance(step, STARTING):
+        return superseded or bool(ctx.persist(lambda: _replaced(ctx) or _being_replaced(ctx)))
+    return isinstance(step, ANNOUNCING) and bool(ctx.persist(lambda: _replaced(ctx)))
+
+
+def _replaced(ctx: Context) -> bool:
+    """Another node is the master, or a later commit says what is announced."""
+    lives = residence(ctx.ports.store, ctx.app)
+    if lives is None:
+        return False
+    return lives.placement.role(ctx.me) is not Role.MASTER or (ctx.outcome() == COMMITTED and lives.event != ctx.op.event.id)
+
+
+def _being_replaced(ctx: Context) -> bool:
+    """A takeover by another node, which does not wait for this one, has no outcome yet."""
+    store = ctx.ports.store
+    takeovers = [op for op in begun(store, ctx.app) if op.event.kind is Kind.TAKEOVER and op.target != ctx.me]
+    return any(store.get(names.op_key(ctx.app, op.event.id, "outcome")) is None for op in takeovers)
