@@ -44,12 +44,13 @@ def _taken_over(run: Run, app: App, running: list[str]) -> bool:
 
 
 def _still_runs(run: Run, app: App, op: Operation, running: list[str]) -> bool:
-    """What ran on the source when the takeover began is one of two copies; the other is on its target, or went on from there."""
+    """What was started on the source before the takeover was committed is one of two copies; the other is on its target, or went on from
+    there.
+    """
     if len(running) != 2 or op.source not in running:
         return False
-    since = run.world.nodes[op.source].containers[app.project].since
     if run.outcomes.get(op.event.id) == "committed":
-        return since < run.begun[op.event.id]
+        return run.world.nodes[op.source].containers[app.project].since < run.ended[op.event.id]
     return op.target in running
 
 

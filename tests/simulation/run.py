@@ -83,7 +83,7 @@ class Profile:
 @dataclass
 class Run:
     """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says; ``deploys`` are those that
-    were committed, by app; ``begun`` is when operations did, by event.
+    were committed, by app; ``ended`` is when operations did, by event.
     """
 
     seed: int
@@ -92,7 +92,7 @@ class Run:
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
     plans: dict[str, Operation] = field(default_factory=dict)
-    begun: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, float] = field(default_factory=dict)
     deploys: dict[str, list[str]] = field(default_factory=dict)
     intents: list[str] = field(default_factory=list)
     aborted: set[tuple[str, str]] = field(default_factory=set)
@@ -334,12 +334,12 @@ class Run:
         elif top == "op" and text is not None:
             _, event, part = rest.rsplit("/", 2)
             if part == "plan":
-                self.plans[event], self.begun[event] = read_operation(text), self.world.now
+                self.plans[event] = read_operation(text)
             elif part == "outcome":
                 self._ended(event, json.loads(text)["outcome"])
 
     def _ended(self, event: str, outcome: str) -> None:
-        self.outcomes[event] = outcome
+        self.outcomes[event], self.ended[event] = outcome, self.world.now
         op = self.plans.get(event)
         if op is None:
             return
