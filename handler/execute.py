@@ -112,11 +112,11 @@ def _perform(ctx: Context, phase: str, step: Step, seconds: float) -> None:
 
 
 def _mark(ctx: Context, phase: str, entry: str) -> None:
-    """A full disk must not keep a trial from being stopped; what is undone twice is undone."""
+    """A full disk must keep neither a trial from being stopped nor its data from going away; what is undone twice is undone."""
     try:
         ctx.ports.journal.mark(ctx.app, ctx.op.event.id, f"{phase} {entry}")
     except OSError as error:
-        if phase != UNDO:
+        if phase not in (UNDO, ABORTED):
             raise
         log.error("%s: %s %s is not in the journal: %s", ctx.app, phase, entry, error)  # noqa: TRY400 the trace tells nothing
 
