@@ -3,15 +3,17 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from memory import ports
+from programs import consul_client
 from repositories import git_repository
-from sides import CheckoutSide, ConsulSide, StorageSide
+from sides import AgentSide, CheckoutSide, ConsulSide, StorageSide
 from world import Snapshot, World
 
-from handler.adapters.consul import Consul, ConsulStore
+from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
 from handler.adapters.files import DeployDirectories, FileJournal
 from handler.adapters.git import Git
 from handler.adapters.lease import ConsulLeases
@@ -49,6 +51,62 @@ def side(request: pytest.FixtureRequest, world: World) -> ConsulSide:
         time.monotonic,
         lambda: time.sleep(0.1),
         lambda session: agent.ask(lambda c: c.session.destroy(session)),
+    )
+
+
+@pytest.fixture(scope="session")
+def agents(consul: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Addresses of a second agent of the cluster, and of one that knows no server."""
+    folders = tmp_path_factory.mktemp("there"), tmp_path_factory.mktemp("cut")
+    with consul_client(folders[0], "there", consul) as (there, _), consul_client(folders[1], "cut") as (cut, _):
+        yield there, cut
+
+
+@pytest.fixture(params=SIDES)
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AgentSide:
+    """Consul's agents."""
+    if request.param == "memory":
+        return _agents_in_memory()
+    address = request.getfixturevalue("consul")
+    here, (there, cut) = Consul(address), map(Consul, request.getfixturevalue("agents"))
+
+    @contextmanager
+    def third() -> Iterator[str]:
+        with consul_client(tmp_path, "third", address) as (_, kill):
+            yield "third"
+            kill()
+
+    return AgentSide(
+        ConsulMembers(here, "here"),
+        ConsulServices(here),
+        ConsulServices(there),
+        ConsulMembers(cut, "cut"),
+        ConsulServices(cut),
+        third,
+        time.monotonic,
+        lambda: time.sleep(0.1),
+    )
+
+
+def _agents_in_memory() -> AgentSide:
+    world = World(0, ["here", "there", "third", "cut"])
+    here, there, cut = (ports(world, world.nodes[name]) for name in ("here", "there", "cut"))
+    world.nodes["cut"].cut_until = float("inf")
+
+    @contextmanager
+    def third() -> Iterator[str]:
+        yield "third"
+        world.power_loss(world.nodes["third"], 1e9)
+
+    return AgentSide(
+        here.members,
+        here.services,
+        there.services,
+        cut.members,
+        cut.services,
+        third,
+        lambda: world.now,
+        lambda: world.pause(0.1),
     )
 
 

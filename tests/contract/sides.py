@@ -1,9 +1,10 @@
 """What the contract tests use of a side, beyond the port itself."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from handler.ports import Code, Compose, Deploys, Leases, Store, Volumes
+from handler.ports import Code, Compose, Deploys, Leases, Members, Services, Store, Volumes
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,29 @@ class ConsulSide:
     now: Callable[[], float]
     pass_time: Callable[[], None]
     end_session: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class AgentSide:
+    """The agents of two nodes, ``here`` and ``there``, and of one that reaches no server. ``third`` is a node that is in the cluster
+    until the block ends, and then crashes; ``pass_time`` waits a little.
+    """
+
+    members: Members
+    services: Services
+    there: Services
+    cut_members: Members
+    cut_services: Services
+    third: Callable[[], AbstractContextManager[str]]
+    now: Callable[[], float]
+    pass_time: Callable[[], None]
+
+    def eventually(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Consul's servers learn from its agents a little later, and its agents from each other."""
+        deadline = self.now() + seconds
+        while not condition():
+            assert self.now() < deadline
+            self.pass_time()
 
 
 @dataclass(frozen=True)

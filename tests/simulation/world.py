@@ -26,6 +26,19 @@ class Container:
 
 
 @dataclass
+class Check:
+    """``since`` its last answer; without one for ``ttl`` seconds it fails."""
+
+    passing: bool
+    text: str
+    ttl: float
+    since: float
+
+    def said(self, now: float) -> tuple[bool, str]:
+        return (self.passing, self.text) if now - self.since < self.ttl else (False, "TTL expired")
+
+
+@dataclass
 class Snapshot:
     data: tuple[str, ...]
     complete: bool = True
@@ -54,7 +67,7 @@ class Node(Stalls):
     deploys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     journal: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     schedules: dict[str, dict[str, int]] = field(default_factory=dict)
-    services: set[str] = field(default_factory=set)
+    services: dict[str, dict[str, Check]] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
 
 
