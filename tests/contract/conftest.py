@@ -10,7 +10,7 @@ import pytest
 from memory import ports
 from programs import consul_client
 from repositories import git_repository
-from sides import AgentSide, CheckoutSide, ConsulSide, StorageSide
+from sides import AgentSide, CheckoutSide, ConsulSide, NodeSide, StorageSide
 from world import Snapshot, World
 
 from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
@@ -77,14 +77,14 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AgentSide:
             kill()
 
     return AgentSide(
+        time.monotonic,
+        lambda: time.sleep(0.1),
         ConsulMembers(here, "here"),
         ConsulServices(here),
         ConsulServices(there),
         ConsulMembers(cut, "cut"),
         ConsulServices(cut),
         third,
-        time.monotonic,
-        lambda: time.sleep(0.1),
     )
 
 
@@ -99,14 +99,14 @@ def _agents_in_memory() -> AgentSide:
         world.power_loss(world.nodes["third"], 1e9)
 
     return AgentSide(
+        lambda: world.now,
+        lambda: world.pause(0.1),
         here.members,
         here.services,
         there.services,
         cut.members,
         cut.services,
         third,
-        lambda: world.now,
-        lambda: world.pause(0.1),
     )
 
 
@@ -144,10 +144,27 @@ def storage(world: World) -> StorageSide:
     return StorageSide(
         ports(world, here).volumes,
         ports(world, there).volumes,
-        ports(world, here).compose,
         here.address,
         there.address,
         lambda where, volume, word: nodes[where].volumes[volume].append(word),
         lambda where, volume: list(nodes[where].volumes[volume]),
         break_off,
+    )
+
+
+@pytest.fixture
+def node(world: World) -> NodeSide:
+    """In memory; tests/lab/test_ports.py runs the same tests on a node of the lab."""
+    one = world.nodes["n1"]
+    here = ports(world, one)
+    return NodeSide(
+        lambda: world.now,
+        lambda: world.pause(0.1),
+        here.compose,
+        here.deploys,
+        here.volumes,
+        here.probe,
+        lambda app, deploy_id: here.code.fetch("git://git.example.com/some", "main", here.deploys.path(app, deploy_id)) and None,
+        lambda volume, word: one.volumes[volume].append(word),
+        lambda volume: list(one.volumes[volume]),
     )

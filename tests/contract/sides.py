@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from handler.ports import Code, Compose, Deploys, Leases, Members, Services, Store, Volumes
+from handler.ports import Code, Compose, Deploys, Leases, Members, Probe, Services, Store, Volumes
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,24 @@ class ConsulSide:
 
 
 @dataclass(frozen=True)
-class AgentSide:
+class Waits:
+    """``pass_time`` waits a little."""
+
+    now: Callable[[], float]
+    pass_time: Callable[[], None]
+
+    def eventually(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """What one program says, another may know a little later."""
+        deadline = self.now() + seconds
+        while not condition():
+            assert self.now() < deadline
+            self.pass_time()
+
+
+@dataclass(frozen=True)
+class AgentSide(Waits):
     """The agents of two nodes, ``here`` and ``there``, and of one that reaches no server. ``third`` is a node that is in the cluster
-    until the block ends, and then crashes; ``pass_time`` waits a little.
+    until the block ends, and then crashes.
     """
 
     members: Members
@@ -32,15 +47,21 @@ class AgentSide:
     cut_members: Members
     cut_services: Services
     third: Callable[[], AbstractContextManager[str]]
-    now: Callable[[], float]
-    pass_time: Callable[[], None]
 
-    def eventually(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """Consul's servers learn from its agents a little later, and its agents from each other."""
-        deadline = self.now() + seconds
-        while not condition():
-            assert self.now() < deadline
-            self.pass_time()
+
+@dataclass(frozen=True)
+class NodeSide(Waits):
+    """A node that apps can run on. ``publish`` makes a deploy directory with the compose file of :mod:`test_contract_compose`; ``write``
+    and ``read`` are what an app would do with a live volume.
+    """
+
+    compose: Compose
+    deploys: Deploys
+    volumes: Volumes
+    probe: Probe
+    publish: Callable[[str, str], None]
+    write: Callable[[str, str], None]
+    read: Callable[[str], list[str]]
 
 
 @dataclass(frozen=True)
@@ -64,7 +85,6 @@ class StorageSide:
 
     volumes: Volumes
     peer: Volumes
-    compose: Compose
     host: str
     peer_host: str
     write: Callable[[str, str, str], None]
