@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 from memory import ports
-from programs import consul_client
+from programs import consul_client, need
 from repositories import git_repository
-from sides import AgentSide, CheckoutSide, ConsulSide, NodeSide, StorageSide
+from sides import AgentSide, CheckoutSide, ConsulSide, NodeSide, ProxiesSide, StorageSide
 from world import Snapshot, World
 
 from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
 from handler.adapters.files import DeployDirectories, FileJournal
 from handler.adapters.git import Git
 from handler.adapters.lease import ConsulLeases
+from handler.adapters.proxies import NodeProxies
+from handler.core import names
 from handler.ports import Journal
+from handler.proxies.paths import Paths
 
 SIDES = ["memory", pytest.param("real", marks=pytest.mark.component)]
 
@@ -168,3 +171,31 @@ def node(world: World) -> NodeSide:
         lambda volume, word: one.volumes[volume].append(word),
         lambda volume: list(one.volumes[volume]),
     )
+
+
+@pytest.fixture(params=SIDES)
+def front(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> ProxiesSide:
+    """In memory, and the node's files, whose programs do not run; tests/lab/test_ports.py has them run."""
+    if request.param == "memory":
+        return ProxiesSide(
+            lambda: world.now,
+            lambda: world.pause(0.1),
+            ports(world, world.nodes["n1"]).proxies,
+            lambda app, held: world.write(names.hold_key(app), "{}" if held else None),
+        )
+    need("caddy")
+    paths = Paths(tmp_path / "proxy", tmp_path / "run")
+    proxies = NodeProxies(paths, lambda _ports: None)
+    paths.staging.mkdir(parents=True)
+    for name in ("domains.map", "hold.map"):  # consul-template writes them at its start
+        (paths.staging / name).touch()
+
+    def say(app: str, held: bool) -> None:
+        (paths.staging / "domains.map").write_text(f"# app: {app} e1\n{app} n1\n")
+        (paths.staging / "hold.map").write_text(f"# app: {app} hold\n" if held else "")
+
+    def pass_time() -> None:
+        time.sleep(0.1)
+        proxies.tick()
+
+    return ProxiesSide(time.monotonic, pass_time, proxies, say)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from handler.ports import Code, Compose, Deploys, Leases, Members, Probe, Services, Store, Volumes
+from handler.ports import Code, Compose, Deploys, Leases, Members, Probe, Proxies, Services, Store, Volumes
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,14 @@ class NodeSide(Waits):
     publish: Callable[[str, str], None]
     write: Callable[[str, str], None]
     read: Callable[[str], list[str]]
+
+
+@dataclass(frozen=True)
+class ProxiesSide(Waits):
+    """A node's proxies. ``say`` has Consul say, or not say any more, that an app is held; ``pass_time`` is when they learn of it."""
+
+    proxies: Proxies
+    say: Callable[[str, bool], None]
 
 
 @dataclass(frozen=True)

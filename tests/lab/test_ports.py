@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sides import NodeSide, StorageSide
+from sides import NodeSide, ProxiesSide, StorageSide
 from test_contract_compose import *  # noqa: F403 the tests
+from test_contract_proxies import *  # noqa: F403
 from test_contract_volumes import *  # noqa: F403
 
 from clusterlab.node import Node
 from handler import errors
+from handler.core import names
 from handler.core.model import Container
 
 pytestmark = pytest.mark.lab
@@ -113,6 +115,25 @@ def node(lab: Any) -> Iterator[NodeSide]:
         lambda name: _read(here, name),
     )
     _clean(here)
+
+
+@pytest.fixture
+def front(lab: Any) -> Iterator[ProxiesSide]:
+    """node1's HAProxy and Caddy; holds go there through Consul and its templates. Nothing of the tests stays."""
+    here = lab.node("node1")
+    proxies, held = Remote(here, "proxies"), set()
+
+    def say(app: str, hold: bool) -> None:
+        held.add(app)
+        if hold:
+            Remote(here, "store").put(names.hold_key(app), json.dumps({"mode": "hold"}))
+        else:
+            here.inside(["curl", "-fsS", "-X", "DELETE", f"127.0.0.1:8500/v1/kv/{names.hold_key(app)}"])
+
+    yield ProxiesSide(time.monotonic, lambda: time.sleep(0.1), proxies, say)
+    for app in held:
+        say(app, hold=False)
+    here.inside(["sh", "-c", "rm -f /run/cluster/caddy-overrides/contract*"])
 
 
 def _write(node: Node, volume: str, word: str) -> None:

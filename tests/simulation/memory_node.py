@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,8 @@ START = 1_700_000_000
 """Seconds since the epoch when the world begins."""
 ADDRESS, PORT = "172.18.0.9", 80
 """Where each app listens, on each node."""
+TOLD = 3.0
+"""Seconds for a hold to come from Consul."""
 UPDATE = "update.sh"
 BOOTED = "+"
 """Starts a word that a version itself writes into its volume when it first starts, or by ``update.sh``."""
@@ -342,16 +345,18 @@ class Proxies(Port):
         self.act(f"settle the routes of {app}, committed: {committed}")
 
     def hash_password(self, password: str) -> str:
-        return password
+        return hashlib.sha256(password.encode()).hexdigest()
 
     def hold(self, app: str) -> None:
+        """Consul has some seconds to say the same."""
         self.act(f"hold {app}")
+        self.node.held[app] = self.world.now + TOLD
 
     def tick(self) -> None:
         pass
 
     def holds(self, app: str) -> bool:
-        return names.hold_key(app) in self.world.kv
+        return names.hold_key(app) in self.world.kv or self.world.now < self.node.held.get(app, 0.0)
 
     def busy(self, upstreams: Sequence[tuple[str, int]]) -> int:
         return 0

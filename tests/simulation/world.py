@@ -46,7 +46,7 @@ class Snapshot:
 
 @dataclass(eq=False)
 class Node(Stalls):
-    """``tokens`` are in memory and go with the power; the rest is on disk."""
+    """``tokens`` and ``held`` are in memory and go with the power; the rest is on disk."""
 
     name: str
     address: str
@@ -69,6 +69,7 @@ class Node(Stalls):
     schedules: dict[str, dict[str, int]] = field(default_factory=dict)
     services: dict[str, dict[str, Check]] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    held: dict[str, float] = field(default_factory=dict)
 
 
 class World(Scheduler):
@@ -172,6 +173,7 @@ class World(Scheduler):
         """All of a node is gone; what was in memory with it."""
         node.up, node.down_since, node.stalled_until = False, self.now, 0.0
         node.tokens.clear()
+        node.held.clear()
         for container in node.containers.values():
             container.state = "exited"
         self.version += 1
