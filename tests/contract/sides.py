@@ -1,9 +1,10 @@
 """What the contract tests use of a side, beyond the port itself."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from handler.ports import Code, Compose, Deploys, Leases, Store, Volumes
+from handler.ports import Code, Compose, Deploys, Leases, Members, Probe, Proxies, Services, Store, Volumes
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,58 @@ class ConsulSide:
     now: Callable[[], float]
     pass_time: Callable[[], None]
     end_session: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Waits:
+    """``pass_time`` waits a little."""
+
+    now: Callable[[], float]
+    pass_time: Callable[[], None]
+
+    def eventually(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """What one program says, another may know a little later."""
+        deadline = self.now() + seconds
+        while not condition():
+            assert self.now() < deadline
+            self.pass_time()
+
+
+@dataclass(frozen=True)
+class AgentSide(Waits):
+    """The agents of two nodes, ``here`` and ``there``, and of one that reaches no server. ``third`` is a node that is in the cluster
+    until the block ends, and then crashes.
+    """
+
+    members: Members
+    services: Services
+    there: Services
+    cut_members: Members
+    cut_services: Services
+    third: Callable[[], AbstractContextManager[str]]
+
+
+@dataclass(frozen=True)
+class NodeSide(Waits):
+    """A node that apps can run on. ``publish`` makes a deploy directory with the compose file of :mod:`test_contract_compose`; ``write``
+    and ``read`` are what an app would do with a live volume.
+    """
+
+    compose: Compose
+    deploys: Deploys
+    volumes: Volumes
+    probe: Probe
+    publish: Callable[[str, str], None]
+    write: Callable[[str, str], None]
+    read: Callable[[str], list[str]]
+
+
+@dataclass(frozen=True)
+class ProxiesSide(Waits):
+    """A node's proxies. ``say`` has Consul say, or not say any more, that an app is held; ``pass_time`` is when they learn of it."""
+
+    proxies: Proxies
+    say: Callable[[str, bool], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +93,6 @@ class StorageSide:
 
     volumes: Volumes
     peer: Volumes
-    compose: Compose
     host: str
     peer_host: str
     write: Callable[[str, str, str], None]

@@ -1,4 +1,4 @@
-"""``Volumes``, and what ``Compose`` says of a project that is not there: in memory; tests/lab/test_ports.py runs the same on real nodes."""
+"""``Volumes``: in memory; tests/lab/test_ports.py runs the same on real nodes."""
 
 import uuid
 
@@ -149,11 +149,3 @@ def test_schedules_are_what_was_said_last(storage: StorageSide, volume: str) -> 
     storage.volumes.schedule(volume, {})
     storage.volumes.schedule(volume, {})
     assert storage.volumes.schedules().get(volume, {}) == {}
-
-
-def test_a_project_that_is_not_there_can_be_stopped_and_removed(storage: StorageSide, volume: str) -> None:
-    project = volume.removesuffix("_data")
-    assert storage.compose.containers(project) == ()
-    storage.compose.stop(project, 1)
-    storage.compose.remove(project)
-    assert storage.compose.containers(project) == ()

@@ -1,18 +1,23 @@
-"""The contract tests of volumes on the lab's nodes: Buttervolume, btrfs, ssh and Docker, asked from within the workers.
+"""The contract tests on the lab's nodes: Buttervolume, btrfs, ssh, Docker and the proxies, asked from within the workers.
 
 Each call of a port is one program in the worker's container: the adapters are what the worker itself uses.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sides import StorageSide
-from test_contract_volumes import *  # noqa: F403 the tests
+from sides import NodeSide, ProxiesSide, StorageSide
+from test_contract_compose import *  # noqa: F403 the tests
+from test_contract_proxies import *  # noqa: F403
+from test_contract_volumes import *  # noqa: F403
 
 from clusterlab.node import Node
 from handler import errors
+from handler.core import names
+from handler.core.model import Container
 
 pytestmark = pytest.mark.lab
 
@@ -22,9 +27,29 @@ from handler import errors, settings, worker
 port, name, args, more = json.load(sys.stdin)
 try:
     found = getattr(getattr(worker.wire(settings.read()), port), name)(*[(lambda: None) if arg == "guard" else arg for arg in args], **more)
-    print(json.dumps({"found": found}))
+    print(json.dumps({"found": found}, default=vars))
 except errors.ClusterError as error:
     print(json.dumps({"error": type(error).__name__, "text": str(error)}))
+"""
+COMPOSE = """
+services:
+  web:
+    image: debian:trixie-slim
+    init: true
+    command: [perl, -MIO::Socket::INET, -e, "$$s = IO::Socket::INET->new(Listen => 9, LocalPort => 80) or die; 1 while $$s->accept"]
+    healthcheck:
+      test: ["CMD", "true"]
+      interval: 1s
+    volumes:
+      - data:/data
+    networks:
+      - cluster_default
+volumes:
+  data:
+    driver: anybox/buttervolume:latest
+networks:
+  cluster_default:
+    external: true
 """
 LIVE, SNAPSHOTS = "/var/lib/buttervolume/volumes", "/var/lib/buttervolume/snapshots"
 WORKER = ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "worker"]
@@ -45,6 +70,8 @@ class Remote:
         if "error" in said:
             error = getattr(errors, said["error"])
             raise error(said["text"])
+        if name == "containers":
+            return tuple(Container(**one) for one in said["found"])
         return tuple(said["found"]) if isinstance(said["found"], list) else said["found"]
 
 
@@ -56,18 +83,72 @@ def storage(lab: Any) -> Iterator[StorageSide]:
     yield StorageSide(
         Remote(here, "volumes"),
         Remote(there, "volumes"),
-        Remote(here, "compose"),
         here.address,
         there.address,
-        lambda where, name, word: nodes[where].inside(["tee", "-a", f"{LIVE}/{name}/words"], input=word + "\n") and None,
-        lambda where, name: nodes[where].inside(["cat", f"{LIVE}/{name}/words"]).stdout.split("\n")[:-1],
+        lambda where, name, word: _write(nodes[where], name, word),
+        lambda where, name: _read(nodes[where], name),
         lambda snapshot: here.inside(["btrfs", "subvolume", "create", f"{SNAPSHOTS}/{snapshot}"]) and None,
     )
     for node in nodes.values():
         _clean(node)
 
 
+@pytest.fixture
+def node(lab: Any) -> Iterator[NodeSide]:
+    """node1; what ran is removed, also when a test left it frozen."""
+    here = lab.node("node1")
+    deploys = Remote(here, "deploys")
+
+    def publish(app: str, deploy_id: str) -> None:
+        here.inside(["mkdir", "-p", deploys.path(app, deploy_id)])
+        deploys.write(app, deploy_id, "docker-compose.yml", COMPOSE)
+
+    yield NodeSide(
+        time.monotonic,
+        lambda: time.sleep(0.1),
+        Remote(here, "compose"),
+        deploys,
+        Remote(here, "volumes"),
+        Remote(here, "probe"),
+        publish,
+        lambda name, word: _write(here, name, word),
+        lambda name: _read(here, name),
+    )
+    _clean(here)
+
+
+@pytest.fixture
+def front(lab: Any) -> Iterator[ProxiesSide]:
+    """node1's HAProxy and Caddy; holds go there through Consul and its templates. Nothing of the tests stays."""
+    here = lab.node("node1")
+    proxies, held = Remote(here, "proxies"), set()
+
+    def say(app: str, hold: bool) -> None:
+        held.add(app)
+        if hold:
+            Remote(here, "store").put(names.hold_key(app), json.dumps({"mode": "hold"}))
+        else:
+            here.inside(["curl", "-fsS", "-X", "DELETE", f"127.0.0.1:8500/v1/kv/{names.hold_key(app)}"])
+
+    yield ProxiesSide(time.monotonic, lambda: time.sleep(0.1), proxies, say)
+    for app in held:
+        say(app, hold=False)
+    here.inside(["sh", "-c", "rm -f /run/cluster/caddy-overrides/contract*"])
+
+
+def _write(node: Node, volume: str, word: str) -> None:
+    node.inside(["tee", "-a", f"{LIVE}/{volume}/words"], input=word + "\n")
+
+
+def _read(node: Node, volume: str) -> list[str]:
+    return node.inside(["cat", f"{LIVE}/{volume}/words"]).stdout.split("\n")[:-1]
+
+
 def _clean(node: Node) -> None:
+    """Volumes can be removed when their containers are gone."""
+    node.inside(
+        ["sh", "-c", "docker ps -aq --filter name=^contract | xargs -r docker rm -f; rm -rf /deploy/contract* /run/cluster/own/contract*"]
+    )
     port = Remote(node, "volumes")
     for name in node.inside(["ls", LIVE]).stdout.split():
         if name.startswith("contract"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from world import Node, World
+from world import Check, Node, World
 
 from handler import errors
 from handler.core import kv
@@ -174,18 +174,36 @@ class Members(Port):
 
 
 class Services(Port):
-    """``Services``."""
+    """``Services``: an agent keeps its node's checks on disk, and the servers know those of all nodes."""
 
     def register(self, app: str, address: str, checks: Sequence[Mapping[str, Any]]) -> None:
         self.act(f"register {app}")
-        self.node.services.add(app)
+        before = self.node.services.get(app, {})
+        self.node.services[app] = {check["CheckID"]: before.get(check["CheckID"]) or self._made(check) for check in checks}
+
+    def _made(self, check: Mapping[str, Any]) -> Check:
+        ttl = _seconds(check["TTL"]) if "TTL" in check else float("inf")
+        return Check(check.get("Status") == "passing", "", ttl, self.world.now)
 
     def deregister(self, app: str) -> None:
         self.act(f"deregister {app}")
-        self.node.services.discard(app)
+        self.node.services.pop(app, None)
 
     def report(self, app: str, check: Mapping[str, Any], problem: str) -> None:
         self.act(f"report {check['CheckID']}: {problem or 'fine'}")
+        if app not in self.node.services:
+            raise errors.Permanent(f"there is no service {app} on {self.node.name}")
+        made = self.node.services[app].setdefault(check["CheckID"], self._made(check))
+        made.passing, made.text, made.since = not problem, problem or "fine", self.world.now
 
-    def reports(self, suffix: str) -> Mapping[str, tuple[bool, str]]:  # noqa: ARG002
-        return {}
+    def reports(self, suffix: str) -> Mapping[str, tuple[bool, str]]:
+        if self.world.now < self.node.cut_until:
+            raise errors.StoreUnavailable(f"{self.node.name} does not reach Consul")
+        services = [checks for node in self.world.nodes.values() for checks in node.services.values()]
+        found = {name: check for checks in services for name, check in checks.items() if name.endswith(suffix)}
+        return {name.removesuffix(suffix): check.said(self.world.now) for name, check in found.items()}
+
+
+def _seconds(text: str) -> float:
+    """Of a duration as Consul reads it, with one unit."""
+    return float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,10 @@ from handler.ports import Guard
 
 START = 1_700_000_000
 """Seconds since the epoch when the world begins."""
+ADDRESS, PORT = "172.18.0.9", 80
+"""Where each app listens, on each node."""
+TOLD = 3.0
+"""Seconds for a hold to come from Consul."""
 UPDATE = "update.sh"
 BOOTED = "+"
 """Starts a word that a version itself writes into its volume when it first starts, or by ``update.sh``."""
@@ -80,6 +85,8 @@ class Compose(Docker):
         app, deploy_id = split(directory)
         if (app, deploy_id) not in self.node.deploys:
             raise errors.CommandFailed(f"{directory} is not there")
+        if "services" not in self.node.deploys[app, deploy_id]["docker-compose.yml"]:
+            raise errors.CommandFailed("the compose file does not parse")
         project = names.project_name(app)
         web = {
             "image": "x",
@@ -102,7 +109,9 @@ class Compose(Docker):
         self.act(f"up {directory}", self.world.random.uniform(0.1, 2.0))
         guard()
         self.command("up")
-        guarded = f"/run/cluster/own/{app}" in self.node.deploys.get((app, deploy_id), {}).get(OVERRIDE, "")
+        if (app, deploy_id) not in self.node.deploys:
+            raise errors.CommandFailed(f"{directory} is not there")
+        guarded = f"/run/cluster/own/{app}" in self.node.deploys[app, deploy_id].get(OVERRIDE, "")
         if guarded and app not in self.node.tokens:
             raise errors.CommandFailed("bind source path does not exist")
         project = names.project_name(app)
@@ -132,7 +141,13 @@ class Compose(Docker):
                 found.state = after
 
     def execute(self, project: str, service: str, command: Sequence[str], seconds: float) -> None:  # noqa: ARG002
+        """Of all commands, ``false`` fails."""
         self.act(f"{' '.join(command)} in {project} {service}")
+        found = self.node.containers.get(project)
+        if not found or found.state != "running":
+            raise errors.Permanent(f"the service {service} does not run")
+        if command[0] == "false":
+            raise errors.CommandFailed("false ended with 1")
         self.may_fail("execute")
 
     def remove(self, project: str) -> None:
@@ -148,7 +163,8 @@ class Compose(Docker):
         if found.state == "running":
             sick = "unhealthy" if found.deploy_id in self.world.sick else "healthy"
             health = sick if self.world.now - found.since > 0.3 else "starting"
-        return (Seen(f"{project}-web-1", "web", found.state, health, 0, 0, "172.18.0.9"),)
+        address = "" if found.state == "exited" else ADDRESS
+        return (Seen(f"{project}-web-1", "web", found.state, health, 0, 0, address),)
 
     def logs(self, project: str, lines: int) -> str:
         self.ask(f"logs {project}", change=False)
@@ -329,16 +345,18 @@ class Proxies(Port):
         self.act(f"settle the routes of {app}, committed: {committed}")
 
     def hash_password(self, password: str) -> str:
-        return password
+        return hashlib.sha256(password.encode()).hexdigest()
 
     def hold(self, app: str) -> None:
+        """Consul has some seconds to say the same."""
         self.act(f"hold {app}")
+        self.node.held[app] = self.world.now + TOLD
 
     def tick(self) -> None:
         pass
 
     def holds(self, app: str) -> bool:
-        return names.hold_key(app) in self.world.kv
+        return names.hold_key(app) in self.world.kv or self.world.now < self.node.held.get(app, 0.0)
 
     def busy(self, upstreams: Sequence[tuple[str, int]]) -> int:
         return 0
@@ -347,8 +365,8 @@ class Proxies(Port):
 class Probe(Port):
     """``Probe``."""
 
-    def answers(self, address: str, port: int, seconds: float) -> bool:
-        return True
+    def answers(self, address: str, port: int, seconds: float) -> bool:  # noqa: ARG002
+        return (address, port) == (ADDRESS, PORT) and any(found.state == "running" for found in self.node.containers.values())
 
 
 class Journal(Disk):

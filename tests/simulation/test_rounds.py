@@ -43,8 +43,9 @@ class Two:
         world.write(names.record_key(APP), json.dumps(record))
         self.n1.containers[PROJECT] = Container(DEPLOY, "running", world.now)
         self.n1.volumes[VOLUME] = ["w0"]
-        self.n1.deploys[APP, DEPLOY] = {"docker-compose.yml": ""}
+        self.n1.deploys[APP, DEPLOY] = {"docker-compose.yml": "services"}
         self.n1.tokens[APP] = DEPLOY
+        self.n1.services[APP] = {}
         self.n1.schedules[VOLUME] = {f"replicate:{self.n2.address}": 60, "purge:1h:1d:1w:4w:1y": 1440}
         self.n2.schedules[VOLUME] = {"purge:1h:1d:1w:4w:1y": 1440}
         self.ports = {name: ports(world, node) for name, node in world.nodes.items()}

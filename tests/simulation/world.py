@@ -26,6 +26,19 @@ class Container:
 
 
 @dataclass
+class Check:
+    """``since`` its last answer; without one for ``ttl`` seconds it fails."""
+
+    passing: bool
+    text: str
+    ttl: float
+    since: float
+
+    def said(self, now: float) -> tuple[bool, str]:
+        return (self.passing, self.text) if now - self.since < self.ttl else (False, "TTL expired")
+
+
+@dataclass
 class Snapshot:
     data: tuple[str, ...]
     complete: bool = True
@@ -33,7 +46,7 @@ class Snapshot:
 
 @dataclass(eq=False)
 class Node(Stalls):
-    """``tokens`` are in memory and go with the power; the rest is on disk."""
+    """``tokens`` and ``held`` are in memory and go with the power; the rest is on disk."""
 
     name: str
     address: str
@@ -54,8 +67,9 @@ class Node(Stalls):
     deploys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     journal: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     schedules: dict[str, dict[str, int]] = field(default_factory=dict)
-    services: set[str] = field(default_factory=set)
+    services: dict[str, dict[str, Check]] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    held: dict[str, float] = field(default_factory=dict)
 
 
 class World(Scheduler):
@@ -159,6 +173,7 @@ class World(Scheduler):
         """All of a node is gone; what was in memory with it."""
         node.up, node.down_since, node.stalled_until = False, self.now, 0.0
         node.tokens.clear()
+        node.held.clear()
         for container in node.containers.values():
             container.state = "exited"
         self.version += 1

@@ -1,0 +1,65 @@
+"""``Proxies``: in memory, and on the node's files; tests/lab/test_ports.py runs the same with HAProxy and Caddy.
+
+Left out is ``check``, and what ``prepare`` does to visitors: in memory nobody reads the parts of apps, and there are no visitors.
+"""
+
+import uuid
+
+import pytest
+from sides import ProxiesSide
+
+from handler.core.caddyfile import parse
+
+SITE = "http://contract.example.com {\n\trespond fine\n}"
+
+
+@pytest.fixture
+def app() -> str:
+    return f"contract{uuid.uuid4().hex[:8]}_main.12345"
+
+
+def test_what_was_not_prepared_can_be_settled(front: ProxiesSide, app: str) -> None:
+    for committed in (True, False):
+        front.proxies.settle(app, committed=committed)
+
+
+def test_what_was_prepared_is_settled_once(front: ProxiesSide, app: str) -> None:
+    front.proxies.prepare(app, SITE)
+    for _ in range(2):
+        front.proxies.settle(app, committed=False)
+
+
+def test_nobody_is_busy_for_what_is_unknown(front: ProxiesSide) -> None:
+    assert front.proxies.busy([]) == 0
+    assert front.proxies.busy([("contract-nobody-1", 80)]) == 0
+
+
+def test_they_may_be_told_to_begin_again(front: ProxiesSide) -> None:
+    """Each start of the worker does."""
+    for _ in range(2):
+        front.proxies.begin()
+
+
+def test_an_app_is_held_while_consul_says_so(front: ProxiesSide, app: str) -> None:
+    assert not front.proxies.holds(app)
+    front.say(app, True)
+    front.eventually(lambda: front.proxies.holds(app))
+    front.proxies.hold(app)
+    assert front.proxies.holds(app)
+    front.say(app, False)
+    front.eventually(lambda: not front.proxies.holds(app))
+
+
+def test_a_hold_counts_before_consul_says_it_and_ends_when_consul_never_does(front: ProxiesSide, app: str) -> None:
+    """Told again with each question, as the node's own tick may come between: no record names the app, so that it lifts the hold."""
+    front.eventually(lambda: front.proxies.hold(app) or front.proxies.holds(app))
+    front.eventually(lambda: not front.proxies.holds(app))
+
+
+@pytest.mark.parametrize("password", ["plain", "two words", "{\"'`#$ ä"], ids=["plain", "blank", "signs"])
+def test_a_password_becomes_one_word_that_does_not_tell_it(front: ProxiesSide, password: str) -> None:
+    word = front.proxies.hash_password(password)
+    (site,) = parse(f"http://contract.example.com {{\n\tbasic_auth {{\n\t\tsomebody {word}\n\t}}\n}}\n")
+    (auth,) = site.directives
+    assert [(user.name, user.args) for user in auth.body] == [("somebody", (word,))]
+    assert password not in word
