@@ -128,8 +128,8 @@ class Operation:
 
     @property
     def new_code(self) -> bool:
-        """Whether another deploy comes into service, and not only other data."""
-        return self.deploy_id != self.previous_deploy_id
+        """Whether another deploy comes into service, and not only other data, or nothing any more."""
+        return bool(self.after.master) and self.deploy_id != self.previous_deploy_id
 
     def concerns(self, node: str) -> bool:
         """Whether the node has or gets a role."""

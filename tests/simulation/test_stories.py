@@ -35,6 +35,17 @@ class Story(Run):
         self.world.on_step = step
 
 
+def test_without_a_failure_each_operation_is_committed() -> None:
+    story = Story(1, QUIET)
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", master="n2", slave="n1", update=True)
+    story.tell(120.0, "rollback", to="2023-11-14T22:31:00")
+    story.tell(180.0, "destroy")
+    story.tell(240.0, "deploy", master="n3")
+    story.go()
+    assert list(story.outcomes.values()) == ["committed"] * 5
+
+
 def test_a_master_that_was_replaced_while_its_own_operation_was_open_starts_nothing() -> None:
     """Its handler lived on, cut off; what it learns first when it is back is that its operation was aborted. Seed 15422 of 100,000."""
     story = Story(1, QUIET)
