@@ -14,19 +14,19 @@ SITE = "http://contract.example.com {\n\trespond fine\n}"
 
 
 @pytest.fixture
-def app() -> str:
+def named() -> str:
     return f"contract{uuid.uuid4().hex[:8]}_main.12345"
 
 
-def test_what_was_not_prepared_can_be_settled(front: ProxiesSide, app: str) -> None:
+def test_what_was_not_prepared_can_be_settled(front: ProxiesSide, named: str) -> None:
     for committed in (True, False):
-        front.proxies.settle(app, committed=committed)
+        front.proxies.settle(named, committed=committed)
 
 
-def test_what_was_prepared_is_settled_once(front: ProxiesSide, app: str) -> None:
-    front.proxies.prepare(app, SITE)
+def test_what_was_prepared_is_settled_once(front: ProxiesSide, named: str) -> None:
+    front.proxies.prepare(named, SITE)
     for _ in range(2):
-        front.proxies.settle(app, committed=False)
+        front.proxies.settle(named, committed=False)
 
 
 def test_nobody_is_busy_for_what_is_unknown(front: ProxiesSide) -> None:
@@ -40,20 +40,20 @@ def test_they_may_be_told_to_begin_again(front: ProxiesSide) -> None:
         front.proxies.begin()
 
 
-def test_an_app_is_held_while_consul_says_so(front: ProxiesSide, app: str) -> None:
-    assert not front.proxies.holds(app)
-    front.say(app, True)
-    front.eventually(lambda: front.proxies.holds(app))
-    front.proxies.hold(app)
-    assert front.proxies.holds(app)
-    front.say(app, False)
-    front.eventually(lambda: not front.proxies.holds(app))
+def test_an_app_is_held_while_consul_says_so(front: ProxiesSide, named: str) -> None:
+    assert not front.proxies.holds(named)
+    front.say(named, True)
+    front.eventually(lambda: front.proxies.holds(named))
+    front.proxies.hold(named)
+    assert front.proxies.holds(named)
+    front.say(named, False)
+    front.eventually(lambda: not front.proxies.holds(named))
 
 
-def test_a_hold_counts_before_consul_says_it_and_ends_when_consul_never_does(front: ProxiesSide, app: str) -> None:
+def test_a_hold_counts_before_consul_says_it_and_ends_when_consul_never_does(front: ProxiesSide, named: str) -> None:
     """Told again with each question, as the node's own tick may come between: no record names the app, so that it lifts the hold."""
-    front.eventually(lambda: front.proxies.hold(app) or front.proxies.holds(app))
-    front.eventually(lambda: not front.proxies.holds(app))
+    front.eventually(lambda: front.proxies.hold(named) or front.proxies.holds(named))
+    front.eventually(lambda: not front.proxies.holds(named))
 
 
 @pytest.mark.parametrize("password", ["plain", "two words", "{\"'`#$ ä"], ids=["plain", "blank", "signs"])
