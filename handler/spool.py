@@ -73,3 +73,27 @@ def poke(path: Path, word: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def listen(path: Path, seconds: float) -> socket.socket:
+    """The worker's end of what :func:`poke` writes to; ``seconds`` until :func:`heard` returns without a word."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(str(path))
+    listener.settimeout(seconds)
+    return listener
+
+
+def heard(listener: socket.socket) -> set[str]:
+    """Wait for a word, then take all that are there."""
+    seconds, words = listener.gettimeout(), set[str]()
+    try:
+        words.add(listener.recv(512).decode(errors="replace"))
+        listener.setblocking(False)
+        while True:
+            words.add(listener.recv(512).decode(errors="replace"))
+    except (TimeoutError, BlockingIOError):
+        return words
+    finally:
+        listener.settimeout(seconds)

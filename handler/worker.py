@@ -1,6 +1,6 @@
 """The worker of a node: takes events from the spool and does what they ask, one thread for each app that has work.
 
-Started as ``handler work`` (a daemon) and, by people, as ``handler resume``. This is where the adapters are put together.
+Started as ``handler work`` (a daemon) and, by people, as ``handler resume``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -16,58 +15,23 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from handler import certificates, errors, settings, spool
-from handler.adapters.buttervolume import Buttervolume
 from handler.adapters.caddy_storage import CaddyStorage
-from handler.adapters.clock import SystemClock
-from handler.adapters.compose import DockerCompose
-from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
-from handler.adapters.docker import Docker
-from handler.adapters.files import DeployDirectories, FileJournal
-from handler.adapters.git import Git
-from handler.adapters.lease import ConsulLeases
-from handler.adapters.probe import TcpProbe
-from handler.adapters.proxies import NodeProxies
-from handler.adapters.published import PublishedPorts
 from handler.copier import Copier
 from handler.intake import intake
 from handler.locks import app_lock
 from handler.node import announce, resume_app
 from handler.ports import Ports
-from handler.proxies.paths import Paths
 from handler.pursue import pursue
 from handler.settings import Settings
+from handler.wiring import PROJECT, wire
 
 log = logging.getLogger(__name__)
-
-PROJECT = "cluster"
-"""The compose project of the node's own services."""
 
 LOOK = 5.0
 """Seconds after which the worker looks by itself, when nobody has woken it."""
 
 SWEEP = 30.0
 """Seconds between looks at all intents, for what was not complete or was missed."""
-
-
-def wire(here: Settings) -> Ports:
-    """The real ports of this node."""
-    agent = Consul(here.consul, os.environ.get("CONSUL_HTTP_TOKEN") or None)
-    docker = Docker(here.docker)
-    published = PublishedPorts(lambda: docker.service_address(PROJECT, "haproxy"))
-    return Ports(
-        store=ConsulStore(agent),
-        leases=ConsulLeases(agent, here.node),
-        members=ConsulMembers(agent, here.node),
-        services=ConsulServices(agent),
-        code=Git(),
-        compose=DockerCompose(docker),
-        volumes=Buttervolume(docker, here.driver, here.volumes_dir, here.state_dir / "locks", lambda: docker.plugin_socket(here.driver)),
-        deploys=DeployDirectories(here.deploy_dir, here.run_dir / "own"),
-        proxies=NodeProxies(Paths(here.state_dir / "proxy", here.run_dir), published.sync),
-        probe=TcpProbe(),
-        journal=FileJournal(here.journal),
-        clock=SystemClock(),
-    )
 
 
 class Worker:
@@ -143,7 +107,7 @@ def main(_arguments: Sequence[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    listener = _listen(here)
+    listener = spool.listen(here.wake, LOOK)
     log.info("worker of %s", here.node)
     threading.Thread(target=_let_proxies_begin, args=(worker.ports, stop), name="proxies", daemon=True).start()
     _until_consul_answers(worker, stop)
@@ -158,7 +122,7 @@ def main(_arguments: Sequence[str]) -> int:
         _lift_late_holds(worker.ports)
         if ("intents" in words or time.monotonic() - last_sweep > SWEEP) and _look_around(worker):
             last_sweep = time.monotonic()
-        words = _heard(listener)
+        words = spool.heard(listener)
         copier.hear(words)
     copier.close()
     while worker.busy():
@@ -263,26 +227,3 @@ def _start() -> Settings:
     )
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     return settings.read()
-
-
-def _listen(here: Settings) -> socket.socket:
-    here.run_dir.mkdir(parents=True, exist_ok=True)
-    here.wake.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    listener.bind(str(here.wake))
-    listener.settimeout(LOOK)
-    return listener
-
-
-def _heard(listener: socket.socket) -> set[str]:
-    """Wait for a word, then take all that are there."""
-    words: set[str] = set()
-    try:
-        words.add(listener.recv(512).decode(errors="replace"))
-        listener.setblocking(False)
-        while True:
-            words.add(listener.recv(512).decode(errors="replace"))
-    except (TimeoutError, BlockingIOError):
-        return words
-    finally:
-        listener.settimeout(LOOK)

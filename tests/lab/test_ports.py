@@ -23,10 +23,10 @@ pytestmark = pytest.mark.lab
 
 ASK = """
 import json, sys
-from handler import errors, settings, worker
+from handler import errors, settings, wiring
 port, name, args, more = json.load(sys.stdin)
 try:
-    found = getattr(getattr(worker.wire(settings.read()), port), name)(*[(lambda: None) if arg == "guard" else arg for arg in args], **more)
+    found = getattr(getattr(wiring.wire(settings.read()), port), name)(*[(lambda: None) if arg == "guard" else arg for arg in args], **more)
     print(json.dumps({"found": found}, default=vars))
 except errors.ClusterError as error:
     print(json.dumps({"error": type(error).__name__, "text": str(error)}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from memory_node import BOOTED
+from memory_docker import BOOTED
 
 from handler.core import names
 from handler.core.model import Kind, Operation

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from memory_consul import Leases, Members, Services, Store
-from memory_node import Clock, Code, Compose, Deploys, Journal, Probe, Proxies, Volumes
+from memory_docker import Compose, Volumes
+from memory_node import Clock, Code, Deploys, Journal, Probe, Proxies
 from world import Node, World
 
 from handler.ports import Ports

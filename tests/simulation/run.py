@@ -14,7 +14,7 @@ from typing import Any
 from faults import FAULTS, SECONDS
 from invariants import AFTER_CHANGE, AT_THE_END, ON_WRITE, i2_all_acknowledged_is_served, i6_the_last_second_copy_stays
 from memory import ports
-from memory_node import BOOTED, START
+from memory_docker import BOOTED, START
 from world import Node, World
 
 from handler import errors

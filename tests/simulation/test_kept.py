@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from builders import APP, operation
 from memory import ports
-from memory_node import START, Volumes
+from memory_docker import START, Volumes
 from world import Snapshot, World
 
 from handler import chronicle

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from memory import ports
-from memory_node import Compose, Volumes
+from memory_docker import Compose, Volumes
 from run import APPS
 from world import Container, Node, Snapshot, World
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from faults import disk_full, handler_stalls, isolated, power_lost
-from memory_node import Compose
+from memory_docker import Compose
 from run import Profile, Run
 from world import Node
 

@@ -1,0 +1,44 @@
+"""Where the adapters are put together to the ports of a node. Used by :mod:`handler.worker`."""
+
+from __future__ import annotations
+
+import os
+
+from handler.adapters.buttervolume import Buttervolume
+from handler.adapters.clock import SystemClock
+from handler.adapters.compose import DockerCompose
+from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
+from handler.adapters.docker import Docker
+from handler.adapters.files import DeployDirectories, FileJournal
+from handler.adapters.git import Git
+from handler.adapters.lease import ConsulLeases
+from handler.adapters.probe import TcpProbe
+from handler.adapters.proxies import NodeProxies
+from handler.adapters.published import PublishedPorts
+from handler.ports import Ports
+from handler.proxies.paths import Paths
+from handler.settings import Settings
+
+PROJECT = "cluster"
+"""The compose project of the node's own services."""
+
+
+def wire(here: Settings) -> Ports:
+    """The real ports of this node."""
+    agent = Consul(here.consul, os.environ.get("CONSUL_HTTP_TOKEN") or None)
+    docker = Docker(here.docker)
+    published = PublishedPorts(lambda: docker.service_address(PROJECT, "haproxy"))
+    return Ports(
+        store=ConsulStore(agent),
+        leases=ConsulLeases(agent, here.node),
+        members=ConsulMembers(agent, here.node),
+        services=ConsulServices(agent),
+        code=Git(),
+        compose=DockerCompose(docker),
+        volumes=Buttervolume(docker, here.driver, here.volumes_dir, here.state_dir / "locks", lambda: docker.plugin_socket(here.driver)),
+        deploys=DeployDirectories(here.deploy_dir, here.run_dir / "own"),
+        proxies=NodeProxies(Paths(here.state_dir / "proxy", here.run_dir), published.sync),
+        probe=TcpProbe(),
+        journal=FileJournal(here.journal),
+        clock=SystemClock(),
+    )

@@ -1,0 +1,269 @@
+"""Docker and Buttervolume of a node on a :class:`world.World`, in memory: containers, volumes, and the disk that both need."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from memory_consul import Port
+from world import Container, Snapshot
+
+from handler import errors
+from handler.core import names
+from handler.core.composefile import OVERRIDE
+from handler.core.copies import Held
+from handler.core.model import Container as Seen
+from handler.ports import Guard
+
+START = 1_700_000_000
+"""Seconds since the epoch when the world begins."""
+ADDRESS, PORT = "172.18.0.9", 80
+"""Where each app listens, on each node."""
+BOOTED = "+"
+"""Starts a word that a version itself writes into its volume when it first starts, or by ``update.sh``."""
+
+
+def split(directory: str) -> tuple[str, str]:
+    """(app, deploy id): deploy ids have one dash inside."""
+    app, day, rest = directory.removeprefix("/deploy/").rsplit("-", 2)
+    return app, f"{day}-{rest}"
+
+
+class Disk(Port):
+    """What needs space."""
+
+    def full(self) -> bool:
+        return self.world.now < self.node.full_until
+
+    def need_space(self) -> None:
+        """As a write to a file does."""
+        if self.full():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def may_fail(self, what: str) -> None:
+        """As a program does."""
+        super().may_fail(what)
+        if self.full():
+            raise errors.CommandFailed(f"{what} failed", "No space left on device")
+
+
+class Docker(Disk):
+    """What is asked of dockerd, or of its plugin."""
+
+    def ask(self, what: str, seconds: float = 0.0, *, change: bool = True) -> None:
+        (self.act if change else self.look)(what, seconds)
+        if self.world.now < self.node.silent_until:
+            raise errors.Temporary(f"Docker does not answer: {what}")
+
+    def command(self, what: str) -> None:
+        """As ``docker compose``, which only ends with an error."""
+        self.may_fail(what)
+        if self.world.now < self.node.silent_until:
+            raise errors.CommandFailed(f"{what} failed", "Cannot connect to the Docker daemon")
+
+
+class Compose(Docker):
+    """``Compose``: each app is one service with one volume."""
+
+    def config(self, directory: str) -> dict[str, Any]:
+        app, deploy_id = split(directory)
+        if (app, deploy_id) not in self.node.deploys:
+            raise errors.CommandFailed(f"{directory} is not there")
+        if "services" not in self.node.deploys[app, deploy_id]["docker-compose.yml"]:
+            raise errors.CommandFailed("the compose file does not parse")
+        project = names.project_name(app)
+        web = {
+            "image": "x",
+            "environment": {"CADDYFILE": f"http://{project}.example.com {{\n    proxy / http://$CONTAINER:80\n}}\n"},
+            "networks": {"cluster_default": None},
+            "healthcheck": {"test": ["CMD", "true"]},
+        }
+        return {"services": {"web": web}, "volumes": {"data": {"driver": "btrfs", "name": f"{project}_data"}}}
+
+    def pull(self, directory: str, services: Sequence[str]) -> None:
+        self.look(f"pull {directory} {' '.join(services)}", self.world.random.uniform(0.1, 5.0))
+        self.command("pull")
+
+    def build(self, directory: str, guard: Guard) -> None:
+        self.look(f"build {directory}")
+        guard()
+
+    def up(self, directory: str, guard: Guard) -> None:
+        app, deploy_id = split(directory)
+        self.act(f"up {directory}", self.world.random.uniform(0.1, 2.0))
+        guard()
+        self.command("up")
+        if (app, deploy_id) not in self.node.deploys:
+            raise errors.CommandFailed(f"{directory} is not there")
+        guarded = f"/run/cluster/own/{app}" in self.node.deploys[app, deploy_id].get(OVERRIDE, "")
+        if guarded and app not in self.node.tokens:
+            raise errors.CommandFailed("bind source path does not exist")
+        project = names.project_name(app)
+        data = self.node.volumes.setdefault(f"{project}_data", [])
+        old = self.node.containers.get(project)
+        if not old or old.deploy_id != deploy_id:
+            data.append(BOOTED + deploy_id)
+        self.node.containers[project] = Container(deploy_id, "running", self.world.now, guarded)
+
+    def stop(self, project: str, seconds: int) -> None:
+        self.ask(f"stop {project}", self.world.random.uniform(0.05, 2.0))
+        if project in self.node.containers:
+            self.node.containers[project].state = "exited"
+
+    def pause(self, containers: Sequence[str]) -> None:
+        self.ask(f"pause {' '.join(containers)}")
+        self.may_fail("pause")
+        self._turn(containers, "running", "paused")
+
+    def unpause(self, containers: Sequence[str]) -> None:
+        self.ask(f"unpause {' '.join(containers)}")
+        self._turn(containers, "paused", "running")
+
+    def _turn(self, containers: Sequence[str], before: str, after: str) -> None:
+        for project, found in self.node.containers.items():
+            if f"{project}-web-1" in containers and found.state == before:
+                found.state = after
+
+    def execute(self, project: str, service: str, command: Sequence[str], seconds: float) -> None:  # noqa: ARG002
+        """Of all commands, ``false`` fails."""
+        self.act(f"{' '.join(command)} in {project} {service}")
+        found = self.node.containers.get(project)
+        if not found or found.state != "running":
+            raise errors.Permanent(f"the service {service} does not run")
+        if command[0] == "false":
+            raise errors.CommandFailed("false ended with 1")
+        self.may_fail("execute")
+
+    def remove(self, project: str) -> None:
+        self.ask(f"remove {project}")
+        self.node.containers.pop(project, None)
+
+    def containers(self, project: str) -> tuple[Seen, ...]:
+        self.ask(f"containers {project}", change=False)
+        found = self.node.containers.get(project)
+        if not found:
+            return ()
+        health = ""
+        if found.state == "running":
+            sick = "unhealthy" if found.deploy_id in self.world.sick else "healthy"
+            health = sick if self.world.now - found.since > 0.3 else "starting"
+        address = "" if found.state == "exited" else ADDRESS
+        return (Seen(f"{project}-web-1", "web", found.state, health, 0, 0, address),)
+
+    def logs(self, project: str, lines: int) -> str:
+        self.ask(f"logs {project}", change=False)
+        return f"last {lines} lines"
+
+    def remove_images(self, app_tag_prefix: str, keep: Sequence[str]) -> None:
+        self.look(f"remove images {app_tag_prefix} but {keep}")
+
+
+class Volumes(Docker):
+    """``Volumes``: a live volume is the list of words that were written to it."""
+
+    def exists(self, volume: str) -> bool:
+        return volume in self.node.volumes
+
+    def live(self, project: str) -> tuple[str, ...]:
+        return tuple(volume for volume in self.node.volumes if volume.startswith(f"{project}_"))
+
+    def create(self, volume: str, labels: Mapping[str, str]) -> None:
+        self.ask(f"create {volume}")
+        self.node.volumes.setdefault(volume, [])
+
+    def remove(self, volume: str) -> None:
+        self.ask(f"remove volume {volume}")
+        if volume.removesuffix("_data") in self.node.containers:
+            raise errors.Temporary("a container uses it")
+        self.node.volumes.pop(volume, None)
+
+    def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
+        self.act(f"snapshot {' '.join(volumes)}")
+        self.may_fail("snapshot")
+        if gone := [volume for volume in volumes if volume not in self.node.volumes]:
+            raise errors.Permanent(f"there is no volume {gone[0]}")
+        return {volume: self._keep(volume) for volume in volumes}
+
+    def _keep(self, volume: str) -> str:
+        now = datetime.fromtimestamp(START + self.world.now, UTC)
+        name = f"{volume}@{now:{names.TIME_FORMAT}}"
+        self.node.snapshots[name] = Snapshot(tuple(self.node.volumes[volume]))
+        self.world.taken[name] = self.node.snapshots[name].data
+        return name
+
+    def send(self, snapshot: str, host: str, guard: Guard) -> None:
+        self.ask(f"send {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
+        guard()
+        peer = next((node for node in self.world.nodes.values() if node.address == host), None)
+        if peer is None or snapshot not in self.node.snapshots:
+            raise errors.CommandFailed(f"snapshot {snapshot} cannot be sent to {host}")
+        self._reach(peer)
+        if snapshot in peer.snapshots and peer.snapshots[snapshot].complete:
+            return
+        peer.snapshots[snapshot] = Snapshot((), complete=False)
+        self.act(f"sending {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
+        self.may_fail("send")
+        self._reach(peer)
+        if self.world.now < peer.full_until:
+            raise errors.CommandFailed(f"{host} has no space left")
+        if snapshot not in self.node.snapshots:
+            raise errors.CommandFailed(f"{snapshot} was dropped while it was sent")
+        peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data)
+
+    def _reach(self, peer: Any) -> None:
+        if not peer.up or self.world.now < max(peer.alone_until, self.node.alone_until):
+            raise errors.CommandFailed(f"{peer.name} does not answer")
+
+    def copies(self, volume: str) -> tuple[str, ...]:
+        return tuple(sorted(name for name in self.node.snapshots if name.startswith(f"{volume}@")))
+
+    def complete(self, snapshot: str) -> bool:
+        self.look(f"complete? {snapshot}")
+        return snapshot in self.node.snapshots and self.node.snapshots[snapshot].complete
+
+    def adopt(self, snapshot: str, host: str) -> None:
+        self.look(f"adopt {snapshot} of {host}")
+
+    def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
+        self.act(f"restore {snapshot}")
+        if not (snapshot in self.node.snapshots and self.node.snapshots[snapshot].complete):
+            raise errors.Permanent(f"{snapshot} cannot be restored")
+        self.may_fail("snapshot")
+        if volume in self.node.volumes:
+            if keep:
+                self._keep(volume)
+            del self.node.volumes[volume]
+        self.act(f"restoring {snapshot}")
+        self.may_fail("restore")
+        self.node.volumes[volume] = list(self.node.snapshots[snapshot].data)
+
+    def drop(self, snapshot: str) -> None:
+        self.ask(f"drop {snapshot}")
+        if self.node.snapshots.pop(snapshot, None):
+            self.world.on_drop(snapshot)
+
+    def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
+        self.ask(f"schedule {volume} {dict(actions)}")
+        self.node.schedules[volume] = dict(actions)
+
+    def pause_schedules(self, volumes: Collection[str]) -> None:
+        pass
+
+    def schedules(self) -> Mapping[str, Mapping[str, int]]:
+        self.look("schedules")
+        return {volume: dict(actions) for volume, actions in self.node.schedules.items()}
+
+    def listed(self) -> frozenset[str]:
+        return frozenset(self.node.snapshots)
+
+    def stock(self) -> Mapping[str, Sequence[Held]]:
+        self.look("stock")
+        found: dict[str, list[Held]] = {}
+        for name, one in self.node.snapshots.items():
+            found.setdefault(name.partition("@")[0], []).append(Held(name, one.complete))
+        return found
+
+    def size(self, snapshot: str, seconds: float) -> int | None:  # noqa: ARG002
+        return len(self.node.snapshots[snapshot].data)
