@@ -15,7 +15,7 @@ from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
-from handler.core.steps import Commit, CommitDestroy, StartApp, Step
+from handler.core.steps import AwaitHealthy, Commit, CommitDestroy, DropTrialVolumes, StartApp, Step
 from handler.mastership import SERVING, left_out
 from handler.residence import ABORTED, COMMITTED
 from handler.trial import CLEANED
@@ -55,11 +55,17 @@ def execute(ctx: Context, plan: Plan, *, known: str | None = None, superseded: b
     return complete
 
 
-def _leave_start(ctx: Context, outcome: str, step: Step) -> None:
-    """A start that did not work yet is left to ``resume_app``, which starts what has no token when no operation is open."""
+def _leave_start(ctx: Context, outcome: str, step: Step, *, superseded: bool) -> None:
+    """A start that did not work yet is left to ``resume_app``, which starts what has no token when no operation is open.
+
+    One that worked while the node was being replaced is taken back at once.
+    """
     done = ctx.ports.journal.done(ctx.app, ctx.op.event.id)
     if isinstance(step, StartApp) and f"{outcome} done {step}" not in done:
         ctx.ports.deploys.disown(ctx.app)
+    if isinstance(step, AwaitHealthy) and not superseded and f"{outcome} done {StartApp(step.deploy_id)}" in done:
+        ctx.ports.deploys.disown(ctx.app)
+        ctx.ports.compose.stop(ctx.project, limits.STOP)
 
 
 def conclude(ctx: Context) -> None:
@@ -112,7 +118,9 @@ def _perform(ctx: Context, phase: str, step: Step, seconds: float) -> None:
 
 
 def _mark(ctx: Context, phase: str, entry: str) -> None:
-    """A full disk must keep neither a trial from being stopped nor its data from going away; what is undone twice is undone."""
+    """A full disk must keep neither a trial from being stopped nor its data from going away; until the old version serves, what is undone
+    twice is undone.
+    """
     try:
         ctx.ports.journal.mark(ctx.app, ctx.op.event.id, f"{phase} {entry}")
     except OSError as error:
@@ -139,9 +147,12 @@ def _settle(ctx: Context, plan: Plan, why: str | None) -> str:
 
     Waits without end while Consul gives no answer: an outcome that cannot be learned may be a commit.
     """
-    if why is not None and _learned(ctx, plan) == COMMITTED:
+    learned = _learned(ctx, plan) if why is not None else None
+    if learned == COMMITTED:
         return COMMITTED  # what runs is what shall run
     ctx.failed = why is not None
+    if learned == ABORTED and _taken_back(ctx):
+        return ABORTED
     if ctx.failed:
         _take_back(ctx, plan.undo)
     while True:
@@ -178,6 +189,14 @@ def _learned(ctx: Context, plan: Plan) -> str | None:
         ctx.ports.clock.sleep(0.5)
 
 
+def _taken_back(ctx: Context) -> bool:
+    """All that the abort takes back was taken back once, as Consul knows although the journal may not: the old version serves since."""
+    try:
+        return ctx.hear(CLEANED) is not None
+    except errors.Temporary:
+        return False
+
+
 def _take_back(ctx: Context, undos: Iterable[Undo]) -> None:
     """Until it is done: nothing goes on before that."""
     for step in _applicable(ctx, undos):
@@ -204,14 +223,17 @@ def _attempt(ctx: Context, step: Step) -> bool:
 def _tail(ctx: Context, outcome: str, steps: Iterable[Step], *, superseded: bool) -> bool:
     """Every step, also when one before it failed: they are independent enough, and the rest must not wait for a person.
 
-    Only what follows a start that failed waits for the start. What is the master's is asked for before each step: a node may have been
+    Only what follows a start that failed waits for the start, but for the failed version's volumes, with which the next one would begin.
+    What is the master's is asked for before each step: a node may have been
     cut off since it was one.
     """
-    complete = True
+    complete, failed = True, False
     for step in steps:
         try:
+            if failed and not isinstance(step, DropTrialVolumes):
+                continue
             if left_out(ctx, step, superseded=superseded):
-                _leave_start(ctx, outcome, step)
+                _leave_start(ctx, outcome, step, superseded=superseded)
                 continue
             _perform(ctx, outcome, step, limits.TAIL)
         except Exception as error:
@@ -219,7 +241,6 @@ def _tail(ctx: Context, outcome: str, steps: Iterable[Step], *, superseded: bool
                 log.error("%s: %s: %s", ctx.app, step, error)  # noqa: TRY400
             else:
                 log.exception("%s: %s: unexpected error", ctx.app, step)
-            if isinstance(step, SERVING):
-                return False
+            failed |= isinstance(step, SERVING)
             complete &= not isinstance(error, (errors.Temporary, OSError))  # a disk that is full has room again some day
-    return complete
+    return complete and not failed

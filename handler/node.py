@@ -50,24 +50,25 @@ def stop_if_replaced(ports: Ports, app: str) -> None:
     ports.deploys.disown(app)
 
 
-def resume_app(ports: Ports, app: str, *, anew: bool = False) -> None:
+def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     """Run the app if this node is its master, and only then; else nothing of it may be live here. From time to time, and ``anew`` when
-    the worker starts: then dockerd may have started again as well, which leaves containers down that have no restart policy, and after a
-    crash others. At other times what a person has stopped stays so.
+    the worker has started: then dockerd may have started again as well, which leaves containers down that have no restart policy, and
+    after a crash others. At other times what a person has stopped stays so. Returns whether it looked; what does not is to be asked again.
 
     While an operation of the app is open, its own rules decide, not these. Raises ``StoreUnavailable`` when Consul cannot say who
     the master is: then nothing is started and nothing is stopped.
     """
     recover(ports, app)
     if operation_open(ports, app):
-        return
+        return False
     lives = residence(ports.store, app)
     if lives is None:
-        return
+        return True
     if lives.placement.role(ports.members.me()) is Role.MASTER:
         _run(ports, app, lives.deploy_id, anew=anew)
     else:
         _clean_up(ports, app, lives)
+    return True
 
 
 def operation_open(ports: Ports, app: str) -> bool:

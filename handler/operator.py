@@ -163,16 +163,15 @@ def points(asked: Asked, arguments: Sequence[str]) -> int:
         return 2
     app, me = arguments[0], asked.members.me()
     lives = _mine(asked, app)
-    complete = {
-        volume: [one.name for one in held if one.complete] for volume, held in asked.volumes.stock().items() if volume in lives.volumes
-    }
+    complete = {volume: [one.name for one in held if one.complete] for volume, held in asked.volumes.stock().items()}
     here = {name for held in complete.values() for name in held}
+    times = core_points.shared({volume: held for volume, held in complete.items() if volume in lives.volumes})
     deploys = [
         {"id": deploy_id, "commit": back.commit, "here": set(back.snapshots.values()) <= here}
         for deploy_id, back in rollback.possible(ended(asked.store, app)).items()
         if deploy_id != lives.deploy_id
     ]
-    _show("points.txt", app=app, node=me, now=lives.deploy_id, deploys=deploys[::-1], times=core_points.shared(complete))
+    _show("points.txt", app=app, node=me, now=lives.deploy_id, deploys=deploys[::-1], times=times)
     return 0
 
 

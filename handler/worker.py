@@ -41,6 +41,7 @@ class Worker:
         self.here, self.ports = here, ports
         self._threads: dict[str, threading.Thread] = {}
         self._again: set[str] = set()
+        self._looked: set[str] = set()
         self._mutex = threading.Lock()
 
     def wake(self, app: str) -> None:
@@ -62,11 +63,16 @@ class Worker:
             try:
                 with app_lock(self.here, app):
                     pursue(self.ports, self.here.drivers, app)
-                    resume_app(self.ports, app)
+                    self.resume(app)
             except errors.ClusterError as error:
                 log.warning("%s: %s; tried again later", app, error)
             except Exception:
                 log.exception("%s: unexpected error; tried again later", app)
+
+    def resume(self, app: str) -> None:
+        """Look at the app as after a start, until that was possible once; the caller has its lock."""
+        if resume_app(self.ports, app, anew=app not in self._looked):
+            self._looked.add(app)
 
     def busy(self) -> bool:
         """Whether any app is being worked on."""
@@ -157,7 +163,7 @@ def _let_proxies_begin(ports: Ports, stop: threading.Event) -> None:
         try:
             ports.compose.containers(PROJECT)
             ports.proxies.begin()
-        except (errors.ClusterError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 whatever it is, they wait for this
             log.warning("the proxies wait, if this is a boot: %s", error)
             stop.wait(1.0)
         else:
@@ -169,7 +175,7 @@ def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             announce(worker.ports, worker.here)
-            resume_all(worker.here, worker.ports)
+            resume_all(worker.here, worker.ports, worker.resume)
         except errors.Temporary as error:
             log.warning("waiting for Consul: %s", error)
             stop.wait(2.0)
@@ -177,9 +183,9 @@ def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
             return
 
 
-def resume_all(here: Settings, ports: Ports) -> bool:
+def resume_all(here: Settings, ports: Ports, look: Callable[[str], object]) -> bool:
     """Bring every app of this node to what its record says; False when one could not be."""
-    return _each(here, sorted(_below(ports, "app/") | set(here_known(here))), lambda app: resume_app(ports, app, anew=True))
+    return _each(here, sorted(_below(ports, "app/") | set(here_known(here))), look)
 
 
 def _each(here: Settings, apps: Iterable[str], work: Callable[[str], object]) -> bool:
@@ -216,7 +222,11 @@ def resume(_arguments: Sequence[str]) -> int:
     """``handler resume`` by hand: the same as the worker does at its start, once."""
     here = _start()
     ports = wire(here)
-    resumed = resume_all(here, ports)
+
+    def look(app: str) -> None:
+        resume_app(ports, app, anew=True)
+
+    resumed = resume_all(here, ports, look)
     pursued = _each(here, sorted(_below(ports, "intent/")), lambda app: pursue(ports, here.drivers, app))
     return 0 if resumed and pursued else 1
 

@@ -77,7 +77,7 @@ def _replace(ctx: Context, volume: str, snapshot: str) -> None:
 
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:
     """Containers of the app can start on this node from here on."""
-    if ctx.op.new_code and step.deploy_id == ctx.op.deploy_id:
+    if ctx.lease and ctx.op.new_code and step.deploy_id == ctx.op.deploy_id:  # with a lease: before the outcome
         _note_absent(ctx, ctx.spec(step.deploy_id).volumes)
     ctx.ports.deploys.own(ctx.app, step.deploy_id)
 

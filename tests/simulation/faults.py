@@ -72,6 +72,20 @@ def disk_full(run: Run, node: Node, seconds: float) -> None:
     node.full_until = run.world.now + seconds
 
 
+def journal_full(run: Run, node: Node, seconds: float) -> None:
+    """The disk of the host, not that of the volumes."""
+    node.journal_full_until = run.world.now + seconds
+
+
+def docker_killed(run: Run, node: Node, seconds: float) -> None:
+    """dockerd dies, and its successor stops what it finds, the handler too; what is ``unless-stopped`` stays down. Tokens stay."""
+    if node.up and not _unseen(run, node):
+        docker_silent(run, node, seconds)
+        for container in node.containers.values():
+            container.state = "exited"
+        handler_killed(run, node, run.choice.choice((0.5, seconds)))
+
+
 def docker_silent(run: Run, node: Node, seconds: float) -> None:
     """As while dockerd restarts: containers go on, but nobody can be asked about them, nor Buttervolume, which is a plugin of Docker."""
     if not _unseen(run, node):
@@ -127,7 +141,9 @@ FAULTS: dict[str, Fault] = {
     "cut from peers": cut_from_peers,
     "isolated": isolated,
     "disk full": disk_full,
+    "journal full": journal_full,
     "Docker silent": docker_silent,
+    "Docker killed": docker_killed,
     "session ends": session_ends,
     "program fails": program_fails,
     "answer lost": answer_lost,

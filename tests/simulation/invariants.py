@@ -44,14 +44,14 @@ def _taken_over(run: Run, app: App, running: list[str]) -> bool:
 
 
 def _still_runs(run: Run, app: App, op: Operation, running: list[str]) -> bool:
-    """What was started on the source before the takeover was committed is one of two copies; the other is on its target, or went on from
-    there.
-    """
+    """What was started on the source before the takeover ended is one of two copies; the other is on its target, or went on from there."""
     if len(running) != 2 or op.source not in running:
         return False
-    if run.outcomes.get(op.event.id) == "committed":
-        return run.world.nodes[op.source].containers[app.project].since < run.ended[op.event.id]
-    return op.target in running
+    since = run.world.nodes[op.source].containers[app.project].since
+    (other,) = set(running) - {op.source}
+    plans = list(run.plans.values())
+    later = plans[plans.index(op) :] if run.outcomes.get(op.event.id) == "committed" else [op]
+    return since < run.ended.get(op.event.id, run.world.now + 1) and other in {one.target for one in later if one.app == app.name}
 
 
 def i5_no_hold_after_the_commit(run: Run, app: App) -> str:

@@ -124,6 +124,8 @@ class Journal(Disk):
     def mark(self, app: str, event: str, entry: str) -> None:
         self.act(f"journal: {entry}")
         self.need_space()
+        if self.world.now < self.node.journal_full_until:
+            raise OSError(errno.ENOSPC, "No space left on device")
         self.node.journal[app, event] = self.node.journal.get((app, event), frozenset()) | {entry}
 
     def erase(self, app: str, event: str) -> None:

@@ -112,9 +112,12 @@ def _forgets_what_it_has_seen(patch: pytest.MonkeyPatch) -> None:
 def _all_are_ours(patch: pytest.MonkeyPatch) -> None:
     """A node with the code of an app starts it, whoever its master is."""
 
-    def resume(ports: Any, app: str, _plain: Callable[..., None] = node.resume_app, **more: bool) -> None:
+    def resume(ports: Any, app: str, _plain: Callable[..., bool] = node.resume_app, **more: bool) -> bool:
         listed = ports.deploys.list(app)
-        node._run(ports, app, listed[-1], anew=False) if listed and ports.deploys.owned(app) is None else _plain(ports, app, **more)
+        if listed and ports.deploys.owned(app) is None:
+            node._run(ports, app, listed[-1], anew=False)
+            return True
+        return _plain(ports, app, **more)
 
     patch.setattr("run.resume_app", resume)
 

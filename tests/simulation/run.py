@@ -166,14 +166,14 @@ class Run:
             self.world.pause(5.0, spool, index if not node.spool else self.world.changed(spool))
 
     def _pursue(self, node: Node, mine: Ports, name: str) -> None:
-        self._resume(mine, name)
+        looked = self._resume(mine, name)
         index = 0
         while True:
             try:
                 with self._lock(node, name):
                     before = self.world.version
                     complete = pursue(mine, DRIVERS, name)
-                    resume_app(mine, name)
+                    looked = resume_app(mine, name, anew=not looked) or looked
                 if complete and before == self.world.version:
                     self._idle[node.name, name] = before
                     self._end_if_calm()
@@ -213,16 +213,14 @@ class Run:
         with self._lock(node, app):
             yield True
 
-    def _resume(self, mine: Ports, name: str) -> None:
+    def _resume(self, mine: Ports, name: str) -> bool:
         while True:
             try:
-                resume_app(mine, name, anew=True)
-            except errors.Temporary:
+                return resume_app(mine, name, anew=True)
+            except errors.StoreUnavailable:
                 mine.clock.sleep(2.0)
             except errors.ClusterError:
-                return
-            else:
-                return
+                return False
 
     # --- what people do ----------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from faults import disk_full, handler_stalls, isolated, power_lost
+from faults import disk_full, docker_silent, handler_killed, handler_stalls, isolated, journal_full, power_lost
 from memory_docker import Compose
 from run import Profile, Run
 from world import Node
@@ -108,3 +108,40 @@ def test_what_a_first_trial_wrote_goes_away_although_the_disk_is_full() -> None:
     story.when("n2", "release lock/", 1, lambda _: story.tell(0.0, "deploy", master="n2", slave="n3"))
     story.go()
     assert list(story.outcomes.values()) == ["aborted", "committed"]
+
+
+def test_what_was_taken_back_once_is_not_taken_back_again_when_the_old_version_serves() -> None:
+    """The journal's disk is full, that of the volumes is not: Consul knows what the journal does not."""
+    story = Story(1, QUIET)
+    story.tell(1.0, "deploy", master="n2", slave="n3")
+    story.tell(60.0, "deploy", master="n2", slave="n3")
+    story.when("n2", "before begun start the containers", 2, lambda node: journal_full(story, node, 90.0))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+
+
+def docker_killed(story: Story, node: Node) -> None:
+    """Its successor answers later than the worker starts; what it found running stays down."""
+    story.quiet = story.world.now + 60.0
+    docker_silent(story, node, 8.0)
+    for container in node.containers.values():
+        container.state = "exited"
+    handler_killed(story, node, 0.5)
+
+
+def test_an_app_that_a_killed_dockerd_left_down_is_started_when_docker_answers() -> None:
+    story = Story(1, QUIET)
+    story.tell(1.0, "deploy", master="n2", slave="n3")
+    story.later(story.world.now + 100.0, lambda: docker_killed(story, story.world.nodes["n2"]))
+    story.go()
+    assert story.world.nodes["n2"].containers[story.apps[0].project].state == "running"
+
+
+def test_an_app_that_a_killed_dockerd_left_down_in_an_operation_is_started_when_that_has_failed() -> None:
+    story = Story(1, QUIET)
+    story.tell(1.0, "deploy", master="n2", slave="n3")
+    story.tell(60.0, "deploy", master="n2", slave="n3")
+    story.when("n2", "before begun build images", 2, lambda node: docker_killed(story, node))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+    assert story.world.nodes["n2"].containers[story.apps[0].project].state == "running"

@@ -140,7 +140,7 @@ def test_nothing_is_resumed_while_consul_does_not_answer(here: Settings) -> None
 
     def work(mine: Ports) -> None:
         with pytest.raises(errors.StoreUnavailable):
-            worker.resume_all(here, mine)
+            worker.resume_all(here, mine, seen.append)
         seen.append("raised")
 
     in_world(world, work)

@@ -57,6 +57,7 @@ class Node(Stalls):
     cut_until: float = 0.0
     alone_until: float = 0.0
     full_until: float = 0.0
+    journal_full_until: float = 0.0
     silent_until: float = 0.0
     unseen: tuple[float, float] = (0.0, 0.0)
     boots: int = 0
