@@ -68,7 +68,8 @@ def test_a_volume_that_a_failed_version_brought_is_not_there_for_the_next_one(mo
 def test_it_goes_although_the_old_version_does_not_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Versions(monkeypatch, False, True, True)
     told.fails(2)
-    told.when("n2", "aborted begun start the containers", 1, lambda _: told.failing.update(up=1))
+    told.when("n2", "aborted begun start the containers", 1, lambda _: told.failing.update(up=1000))
+    told.when("n2", "before begun fetch the code", 3, lambda _: told.failing.clear())
     told.go()
     assert (told.results(), told.more()) == (["c", "a", "c"], [3])
 
