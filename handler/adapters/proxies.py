@@ -72,6 +72,8 @@ class NodeProxies:
         with self._paths.locked():
             maps.apply(self._paths)
             quarantine.tell(self._paths)
+            haproxy_part.catch_up(self._paths)
+            caddy.catch_up(self._paths)
         self._publish(haproxy_part.ports(self._paths))
 
     def holds(self, app: str) -> bool:

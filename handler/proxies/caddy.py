@@ -88,6 +88,15 @@ def _live(paths: Paths) -> Sections:
     return sections.split(read(paths.caddy / "Caddyfile"))
 
 
+def catch_up(paths: Paths) -> None:
+    """Caddy may have read its file just before it was written, and answer only now."""
+    missed = paths.missed("caddy")
+    if missed.exists() and (paths.run / "caddy" / "admin.sock").exists():
+        with contextlib.suppress(OSError):
+            _load(paths, read(paths.caddy / "Caddyfile"))
+            missed.unlink()
+
+
 def _bring_in(paths: Paths, wanted: Sections) -> str:
     """Have Caddy run with these sections, unless it does already; returns its words when it refuses."""
     live_path, text = paths.caddy / "Caddyfile", sections.join(wanted)
@@ -103,6 +112,7 @@ def _bring_in(paths: Paths, wanted: Sections) -> str:
     except OSError:
         why = _refused(paths, wanted)
         log.info("proxies: Caddy does not run; it reads its Caddyfile when it starts")
+        paths.missed("caddy").touch()
     if not why:
         write(live_path, text)
     return why

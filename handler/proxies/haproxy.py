@@ -149,12 +149,21 @@ def _refused(folder: Path, wanted: Sections) -> str:
     return _NOISE.sub("", (alerts or words.splitlines() or [""])[0])
 
 
+def catch_up(paths: Paths) -> None:
+    """HAProxy may have read its file just before it was written, and answer only now."""
+    if paths.missed("haproxy").exists() and (paths.run / "haproxy" / "master.sock").exists():
+        _reload(paths)
+
+
 def _reload(paths: Paths) -> bool:
+    missed = paths.missed("haproxy")
     try:
         answer = talk(paths.run / "haproxy" / "master.sock", "reload", 30.0)
     except OSError:
         log.info("proxies: HAProxy does not run; it reads haproxy.cfg when it starts")
+        missed.touch()
         return True
+    missed.unlink(missing_ok=True)
     if "Success=0" in answer:
         log.error("proxies: HAProxy did not reload, its old worker goes on: %s", answer)
         return False

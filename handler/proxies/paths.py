@@ -40,6 +40,11 @@ class Paths:
         """What the proxies' entrypoints wait for; gone with the power."""
         return tuple(self.run / proxy / "docker-is-done" for proxy in ("haproxy", "caddy"))
 
+    def missed(self, proxy: str) -> Path:
+        """There while a proxy did not answer when its file was written last."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        return self.run / f"{proxy}-missed"
+
     @property
     def overrides(self) -> Path:
         """Parts of apps under way; volatile, since an operation does not survive a power loss."""

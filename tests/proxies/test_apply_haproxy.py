@@ -130,6 +130,31 @@ class TestHaproxyParts:
             program.wait(10)
             service.close()
 
+    def test_what_was_written_while_haproxy_began_is_caught_up(self, paths: Paths, header: str) -> None:  # noqa: F811
+        """It has read the file of before, and answers only afterwards."""
+        (paths.run / "haproxy").mkdir(parents=True)
+        service, port = socket.create_server(("127.0.0.1", 0)), free_port()
+        stage(paths, header)
+        haproxy.apply(paths)
+        before = paths.haproxy / "before.cfg"
+        before.write_text((paths.haproxy / "haproxy.cfg").read_text())
+        stage(paths, header, one=value(port, "one", backend={"port": service.getsockname()[1]}))
+        haproxy.apply(paths)
+        new = (paths.haproxy / "haproxy.cfg").read_text()
+        (paths.haproxy / "haproxy.cfg").write_text(before.read_text())
+        socket_path = paths.run / "haproxy" / "master.sock"
+        program = subprocess.Popen(["haproxy", "-W", "-db", "-S", f"{socket_path}", "-f", str(paths.haproxy / "haproxy.cfg")])
+        try:
+            wait_until("haproxy", socket_path.exists, 10, 0.05)
+            (paths.haproxy / "haproxy.cfg").write_text(new)
+            assert not connected(port)
+            wait_until("the port", lambda: haproxy.catch_up(paths) or connected(port), 10, 0.1)
+            assert not paths.missed("haproxy").exists()
+        finally:
+            program.send_signal(signal.SIGKILL)
+            program.wait(10)
+            service.close()
+
 
 def connected(port: int) -> socket.socket | None:
     try:
