@@ -112,7 +112,7 @@ def _bring_in(paths: Paths, wanted: Sections) -> str:
     except OSError:
         why = _refused(paths, wanted)
         log.info("proxies: Caddy does not run; it reads its Caddyfile when it starts")
-        paths.missed("caddy").touch()
+        paths.miss("caddy")
     if not why:
         write(live_path, text)
     return why

@@ -156,14 +156,13 @@ def catch_up(paths: Paths) -> None:
 
 
 def _reload(paths: Paths) -> bool:
-    missed = paths.missed("haproxy")
     try:
         answer = talk(paths.run / "haproxy" / "master.sock", "reload", 30.0)
     except OSError:
         log.info("proxies: HAProxy does not run; it reads haproxy.cfg when it starts")
-        missed.touch()
+        paths.miss("haproxy")
         return True
-    missed.unlink(missing_ok=True)
+    paths.missed("haproxy").unlink(missing_ok=True)
     if "Success=0" in answer:
         log.error("proxies: HAProxy did not reload, its old worker goes on: %s", answer)
         return False

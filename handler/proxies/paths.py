@@ -42,8 +42,12 @@ class Paths:
 
     def missed(self, proxy: str) -> Path:
         """There while a proxy did not answer when its file was written last."""
-        self.run.mkdir(parents=True, exist_ok=True)
         return self.run / f"{proxy}-missed"
+
+    def miss(self, proxy: str) -> None:
+        """Note that it did not answer: what was written has to be loaded when it does."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        self.missed(proxy).touch()
 
     @property
     def overrides(self) -> Path:

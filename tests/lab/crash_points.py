@@ -161,13 +161,7 @@ def likeness(setup: Setup, part: Plan, name: str, number: int) -> tuple[Any, ...
     """
     points = phases(part)[name]
     before = type(points[number - 2].step) if number > 1 else None
-    back = (
-        tuple(type(step) for step in _undone(part, (*part.undo, *part.rewind)))
-        if name == "before"
-        else setup.kind
-        if name == "back"
-        else None
-    )
+    back = {"before": tuple(type(step) for step in _taken_back(part)), "back": setup.kind}.get(name)
     return (name, part.leads, points[number].moment, type(points[number].step), before, back)
 
 
@@ -180,11 +174,16 @@ def _undone(part: Plan, undos: Iterable[Undo]) -> list[Step]:
     return [step for undo in undos if undo.after in part.before for step in undo.steps]
 
 
+def _taken_back(part: Plan) -> list[Step]:
+    """What a leader takes back, before and after the abort is sure."""
+    return _undone(part, (*part.undo, *part.rewind))
+
+
 def phases(part: Plan) -> dict[str, tuple[Point, ...]]:
     """All points of one node's plan, by how they are reached."""
     return {
         "before": _points("before", part.before),
-        "back": (*_points("undo", _undone(part, (*part.undo, *part.rewind))), *_points("aborted", _undone(part, part.aborted))),
+        "back": (*_points("undo", _taken_back(part)), *_points("aborted", _undone(part, part.aborted))),
         "again": _points("committed", part.again),
         "committed": _points("committed", part.committed),
     }

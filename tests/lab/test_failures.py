@@ -112,4 +112,5 @@ def test_a_volume_that_only_a_failed_version_has_goes_away_with_it(lab: Lab, app
     )
     app.send(master="node1", slave="node2")
     check_back(lab, app, before, "did not become healthy")
-    assert lab.node("node1").inside(["docker", "volume", "ls", "-q", "--filter", f"name={names.volume_name(app.app, 'more')}"]).stdout == ""
+    look = ["docker", "volume", "ls", "-q", "--filter", f"name={names.volume_name(app.app, 'more')}"]
+    eventually("its volume is gone, after the old version serves", lambda: lab.node("node1").inside(look).stdout)
