@@ -7,3 +7,6 @@ enable_script_checks = false # anybody who may talk with the agent could run com
 performance {
   raft_multiplier = 1 # elect a leader within seconds; small clusters on one network
 }
+autopilot {
+  cleanup_dead_servers = false # a node that was away for a moment has its vote as soon as it is back, not 10 s later: the next may fail then
+}

@@ -10,10 +10,13 @@ from typing import Any
 
 from handler.core.model import AppSpec, Event, Kind, Operation, Origin, Placement
 
+_COMPACT = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
-def dumps(value: Any) -> str:
-    """JSON in a stable, readable form."""
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+
+def dumps(value: Mapping[str, Any]) -> str:
+    """JSON in a stable form that people can read: a line for each key."""
+    lines = [f" {_COMPACT(key)}: {_COMPACT(value[key])}" for key in sorted(value)]
+    return "{\n" + ",\n".join(lines) + "\n}" if lines else "{}"
 
 
 def loads(text: str | None) -> dict[str, Any]:

@@ -202,6 +202,15 @@ def others(one: Node) -> list[str]:
     return [other.address for other in nodes() if other != one]
 
 
+def consul_leader(witnesses: Sequence[Node]) -> Node | None:
+    """The node whose Consul leads, as the first of these says that knows one; None when none does."""
+    for witness in witnesses:
+        answer = witness.inside(["curl", "-fsS", "-m", "2", "127.0.0.1:8500/v1/status/leader"], check=False).stdout.strip('" \n')
+        if answer:
+            return next((node for node in nodes() if node.address == answer.rpartition(":")[0]), None)
+    return None
+
+
 def kill(one: Node) -> None:
     """Power loss."""
     _thaw()

@@ -15,6 +15,13 @@ def test_operations_and_intents_survive_the_way_through_consul() -> None:
     assert record.read_intent(record.intent(event("a", "b", update=True), ["x"])) == (event("a", "b", update=True), ["x"])
 
 
+@given(st.dictionaries(st.text(), st.none() | st.text() | st.lists(st.integers()) | st.dictionaries(st.text(), st.text())))
+def test_a_value_is_json_with_a_line_for_each_key_whatever_is_in_it(value: dict[str, object]) -> None:
+    text = record.dumps(value)
+    assert json.loads(text) == value
+    assert len(text.split("\n")) == (len(value) + 2 if value else 1)
+
+
 @given(st.text())
 def test_whatever_a_person_writes_is_read_without_an_error(text: str) -> None:
     assert isinstance(record.loads(text), dict)

@@ -195,3 +195,8 @@ def eventually(what: str, condition: object, seconds: float = 60) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"{what}: {complaint}")
         time.sleep(0.2)
+
+
+def lasts(seconds: float) -> None:
+    """How long a fault lasts is part of the fault, not a wait for something."""
+    time.sleep(seconds)

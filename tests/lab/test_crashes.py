@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 import state
-from conftest import App, Lab, eventually
+from conftest import App, Lab, eventually, lasts
 
 from clusterlab import apps, cluster
 from clusterlab.node import Node
@@ -108,6 +108,23 @@ def test_a_slave_that_is_down_does_not_fail_a_deploy(lab: Lab) -> None:
     finally:
         cluster.start(lab.node("node2"))
     wait_until("node2 is back", lambda: "node2" not in gone(lab), 90)
+
+
+def test_when_a_node_is_back_the_next_one_may_fail_at_once(lab: Lab) -> None:
+    """The one that was away has its vote: two of three are a quorum, whichever one is Consul's leader."""
+    leader = cluster.consul_leader(lab.nodes)
+    witness, away = (node for node in lab.nodes if node != leader)
+    cluster.kill(away)
+    wait_until("seen as gone", lambda: away.name in gone(lab, witness.name), 60)
+    lasts(12.0)  # Consul looks for votes of the dead each 10 s
+    cluster.start(away)
+    wait_until("back", lambda: away.name not in gone(lab, witness.name), 60)
+    cluster.kill(leader)
+    try:
+        wait_until("the other two have a leader", lambda: cluster.consul_leader([witness]) not in (None, leader), 30)
+    finally:
+        cluster.start(leader)
+        wait_until("back", lambda: leader.name not in gone(lab, witness.name), 90)
 
 
 def gone(lab: Lab, witness: str = "node1") -> list[str]:

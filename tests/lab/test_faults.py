@@ -3,17 +3,15 @@
 Each test lets one fault meet several moves. Whoever writes meanwhile remembers what was acknowledged: it is there, once.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import Lab, eventually
-from crash_points import OTHER, THIRD, VICTIM
+from conftest import Lab, eventually, lasts
+from crash_points import OTHER, VICTIM
 from fleet import PHASES, Fleet, Mover
 
 from clusterlab import cluster, crash
-from clusterlab.node import Node
 from clusterlab.run import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.faults]
@@ -35,11 +33,6 @@ def go_on(fleet: Fleet, movers: Sequence[Mover]) -> None:
 
 def decided(movers: Sequence[Mover]) -> bool:
     return all(mover.outcome() for mover in movers)
-
-
-def consul_leader(lab: Lab) -> Node:
-    answer = lab.node(THIRD).inside(["curl", "-fsS", "127.0.0.1:8500/v1/status/leader"]).stdout
-    return next(node for node in lab.nodes if node.address in answer)
 
 
 def test_power_loss_of_source_and_target(lab: Lab, fleet: Fleet) -> None:
@@ -80,25 +73,17 @@ def test_partition_of_both_so_that_nobody_has_a_quorum(lab: Lab, fleet: Fleet) -
 
 def test_partition_of_consul_s_leader(lab: Lab, fleet: Fleet) -> None:
     with fleet.under_way(SOME, SOME) as movers:
-        leader = consul_leader(lab)
+        leader = cluster.consul_leader(lab.nodes)
         cluster.cut(leader, cluster.others(leader))
         try:
             go_on(fleet, movers)
             rest = [node for node in lab.nodes if node != leader]
-            wait_until("the others have a leader", lambda: all(knows_leader(node, leader.address) for node in rest), 60, 0.5)
+            wait_until(
+                "the others have a leader", lambda: all(cluster.consul_leader([node]) not in (None, leader) for node in rest), 60, 0.5
+            )
             lasts(12.0)  # longer than a leader of a move believes in its lease
         finally:
             cluster.heal(leader, cluster.others(leader))
-
-
-def knows_leader(node: Node, other_than: str) -> bool:
-    answer = node.inside(["curl", "-fsS", "-m", "2", "127.0.0.1:8500/v1/status/leader"], check=False).stdout.strip('" \n')
-    return bool(answer) and other_than not in answer
-
-
-def lasts(seconds: float) -> None:
-    """How long a fault lasts is part of the fault, not a wait for something."""
-    time.sleep(seconds)
 
 
 @pytest.mark.parametrize("where", ["one", "all"])

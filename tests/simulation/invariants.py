@@ -67,9 +67,9 @@ AFTER_CHANGE = (i1_one_copy_may_accept_writes, i5_no_hold_after_the_commit)
 
 def i2_all_acknowledged_is_served(run: Run, app: App, data: list[str], where: str) -> str:
     """Asked at every write of a visitor, and at the end."""
-    if [word for word in data if not word.startswith(BOOTED)] != run.acked[app.name]:
+    if [word for word in data if word[0] != BOOTED] != run.acked[app.name]:
         return f"I2: {where} serves {data} of {app.name}, but {run.acked[app.name]} was acknowledged"
-    left = [word for word in data if (app.name, word.removeprefix(BOOTED)) in run.aborted]
+    left = run.aborted[app.name].intersection(data)
     return f"I4: {where} serves {data} of {app.name}, but {left} was aborted" if left else ""
 
 

@@ -95,7 +95,7 @@ class Run:
     ended: dict[str, float] = field(default_factory=dict)
     deploys: dict[str, list[str]] = field(default_factory=dict)
     intents: list[str] = field(default_factory=list)
-    aborted: set[tuple[str, str]] = field(default_factory=set)
+    aborted: dict[str, set[str]] = field(default_factory=dict)
     failing: dict[str, int] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
     pending: int = 0
@@ -112,7 +112,7 @@ class Run:
         self.reader = Reader(self.world)
         self.ports = {name: ports(self.world, node) for name, node in self.world.nodes.items()}
         for one in self.apps:
-            self.acked[one.name], self.records[one.name], self.deploys[one.name] = [], {}, []
+            self.acked[one.name], self.records[one.name], self.deploys[one.name], self.aborted[one.name] = [], {}, [], set()
         self.copying = choice.random() < profile.copying
         self._locked: set[tuple[str, str]] = set()
         self._seen = -1
@@ -342,7 +342,7 @@ class Run:
         if op is None:
             return
         if outcome == "aborted":
-            self.aborted |= {(op.app, op.deploy_id)} if op.new_code else set()
+            self.aborted[op.app] |= {BOOTED + op.deploy_id} if op.new_code else set()
             return
         self.deploys[op.app].append(op.deploy_id)
         given = dict(op.restore) or (json.loads(self.world.kv[names.op_key(op.app, event, "origin")].value) if op.origin else {})

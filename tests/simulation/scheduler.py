@@ -107,7 +107,7 @@ class Scheduler:
         self.steps += 1
         self.trace.append((self.now, who, what))
         self.on_step(home, what)
-        self.pause(seconds or self.random.uniform(0.001, 0.05))
+        self.pause(seconds or 0.001 + 0.049 * self.random.random())
 
     def kill(self, tasks: Iterable[Task]) -> None:
         """As ``kill -9``: no ``finally`` of theirs reaches a port any more."""
