@@ -125,11 +125,11 @@ def notifications_disturbed(run: Run, _node: Node, seconds: float) -> None:
 def events_replayed(run: Run, node: Node, _seconds: float) -> None:
     """As an agent does after its restart."""
     for message in run.choice.sample(run.messages, len(run.messages)):
-        run.deliver(message, node, run.choice.uniform(0.0, 1.0))
+        run.people.deliver(message, node, run.choice.uniform(0.0, 1.0))
 
 
 def event_in_the_middle(run: Run, _node: Node, _seconds: float) -> None:
-    run.send()
+    run.people.send()
 
 
 FAULTS: dict[str, Fault] = {

@@ -16,7 +16,8 @@ from handler.core.model import Kind, Operation
 from handler.residence import residence
 
 if TYPE_CHECKING:
-    from run import App, Run
+    from apps import App
+    from run import Run
 
 
 # --- after every change ----------------------------------------------------------------------------------------------

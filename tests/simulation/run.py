@@ -5,37 +5,29 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from apps import APPS
 from faults import FAULTS, SECONDS
 from invariants import AFTER_CHANGE, AT_THE_END, ON_WRITE, i2_all_acknowledged_is_served, i6_the_last_second_copy_stays
-from memory import ports
 from memory_docker import BOOTED, START
+from people import People
+from programs import Programs
 from world import Node, World
 
 from handler import errors
-from handler.copies import Copies
 from handler.core import names
 from handler.core.events import Message
 from handler.core.model import Operation
 from handler.core.record import read_operation
-from handler.intake import intake
-from handler.node import resume_app
-from handler.ports import Entry, Ports
-from handler.pursue import pursue
+from handler.ports import Entry
 
-DRIVERS = ("btrfs",)
-BRANCH = "main"
 DEADLINE = 1200.0
 """Seconds after the last failure and the last message in which all has to have ended: several operations may stand in a queue. (The
 slowest of many thousand runs took 164 s.)"""
 SHOWN = 400
-KINDS = (("deploy", 62), ("destroy", 10), ("rollback", 10), ("takeover", 10), ("migrate", 8))
-"""What people send, and how often."""
 MOMENTS = ("transact lock/", "transact", "release", "up ", "own ", "send", "remove", "acquire", "/outcome", "pause")
 """Words of a step: what fails sometimes waits for the next one that has the word, since there it may hurt most."""
 
@@ -46,24 +38,6 @@ class Broken(BaseException):
 
 class Over(BaseException):
     """Nothing moves any more."""
-
-
-@dataclass(frozen=True)
-class App:
-    repo: str
-    name: str
-    project: str
-    volume: str
-    hold: str
-
-
-def app(number: int) -> App:
-    repo = f"git://git.example.com/hosting/shop{number}"
-    name = names.app_name(repo, BRANCH)
-    return App(repo, name, names.project_name(name), f"{names.project_name(name)}_data", names.hold_key(name))
-
-
-APPS = tuple(app(number) for number in range(3))
 
 
 @dataclass(frozen=True)
@@ -107,26 +81,24 @@ class Run:
         self.apps = APPS[: choice.choice(profile.apps)]
         self.world = World(self.seed, [f"n{number}" for number in range(1, choice.choice(profile.nodes) + 1)])
         self.nodes = tuple(self.world.nodes.values())
-        self.world.failing, self.world.on_step, self.world.boot = self._fails, self._step, self._boot
+        self.world.failing, self.world.on_step = self._fails, self._step
         self.world.on_write, self.world.on_drop = self._written, self._dropped
-        self.reader = Reader(self.world)
-        self.ports = {name: ports(self.world, node) for name, node in self.world.nodes.items()}
+        self.reader, self.people = Reader(self.world), People(self)
         for one in self.apps:
             self.acked[one.name], self.records[one.name], self.deploys[one.name], self.aborted[one.name] = [], {}, [], set()
-        self.copying = choice.random() < profile.copying
-        self._locked: set[tuple[str, str]] = set()
+        self.programs = Programs(self.world, self.apps, copying=choice.random() < profile.copying, calm=self._end_if_calm)
+        self.world.boot = self.programs.boot
         self._seen = -1
-        self._idle: dict[tuple[str, str], int] = {}
         self._draw()
         for node in self.world.nodes.values():
-            self._boot(node)
+            self.programs.boot(node)
 
     def _draw(self) -> None:
         """When messages are sent, and at which steps something fails."""
         choice, when = self.choice, self.world.now + 1.0
         count = choice.choice(self.profile.messages)
         for _ in range(count):
-            self.later(when, self.send)
+            self.later(when, self.people.send)
             when += choice.choice(self.profile.gaps)
         self.quiet = when
         last = 60 + 180 * count
@@ -142,140 +114,6 @@ class Run:
             what()
 
         self.world.at(when, do)
-
-    # --- what nodes do: as the worker, without its threads -----------------------------------------------------------
-
-    def _boot(self, node: Node) -> None:
-        mine = self.ports[node.name]
-        self.world.start("intake", node, lambda: self._take(node, mine))
-        for one in self.apps:
-            self.world.start(one.name, node, lambda one=one: self._pursue(node, mine, one.name))
-        if self.copying:
-            self.world.start("copies", node, lambda: self._copy(node, mine))
-
-    def _take(self, node: Node, mine: Ports) -> None:
-        spool = f"spool/{node.name}"
-        while True:
-            index = self.world.changed(spool)
-            for message in list(node.spool):
-                try:
-                    intake(mine, message)
-                except errors.Temporary:
-                    break
-                node.spool.remove(message)
-            self.world.pause(5.0, spool, index if not node.spool else self.world.changed(spool))
-
-    def _pursue(self, node: Node, mine: Ports, name: str) -> None:
-        looked = self._resume(mine, name)
-        index = 0
-        while True:
-            try:
-                with self._lock(node, name):
-                    before = self.world.version
-                    complete = pursue(mine, DRIVERS, name)
-                    looked = resume_app(mine, name, anew=not looked) or looked
-                if complete and before == self.world.version:
-                    self._idle[node.name, name] = before
-                    self._end_if_calm()
-                index = mine.store.wait("intent/", index, 30.0)
-            except (errors.ClusterError, OSError):
-                mine.clock.sleep(5.0)
-
-    def _copy(self, node: Node, mine: Ports) -> None:
-        """Rounds of copies and purges, as the copier without its threads."""
-        made = Copies(mine, lambda app: self._attempt(node, app))
-        while True:
-            try:
-                due = made.look()
-                for app in due.rounds:
-                    made.round(app)
-                for app in due.purges:
-                    made.purge(app)
-            except (errors.ClusterError, OSError):
-                pass
-            mine.clock.sleep(30.0)
-
-    @contextmanager
-    def _lock(self, node: Node, app: str) -> Iterator[None]:
-        while (node.name, app) in self._locked:
-            self.world.pause(0.3)
-        self._locked.add((node.name, app))
-        try:
-            yield
-        finally:
-            self._locked.discard((node.name, app))
-
-    @contextmanager
-    def _attempt(self, node: Node, app: str) -> Iterator[bool]:
-        if (node.name, app) in self._locked:
-            yield False
-            return
-        with self._lock(node, app):
-            yield True
-
-    def _resume(self, mine: Ports, name: str) -> bool:
-        while True:
-            try:
-                return resume_app(mine, name, anew=True)
-            except errors.StoreUnavailable:
-                mine.clock.sleep(2.0)
-            except errors.ClusterError:
-                return False
-
-    # --- what people do ----------------------------------------------------------------------------------------------
-
-    def send(self) -> None:
-        """A message; sometimes another one that moves another app the other way."""
-        choice = self.choice
-        first, *others = choice.sample(self.apps, len(self.apps))
-        kind = choice.choices(*zip(*KINDS, strict=True))[0] if self.messages else "deploy"
-        payload = getattr(self, f"_{kind}")(first)
-        self._publish(first, kind, payload)
-        if others and kind == "deploy" and choice.random() < 0.4:
-            back = {"master": payload.get("slave") or payload["master"], "slave": payload["master"] if payload.get("slave") else ""}
-            self._publish(others[0], "deploy", {key: value for key, value in back.items() if value})
-
-    def _deploy(self, _one: App) -> dict[str, Any]:
-        master, slave = self.choice.sample(list(self.world.nodes), 2)
-        more = {"update": True} if self.choice.random() < 0.15 else {}
-        return {"master": master, **({"slave": slave} if self.choice.random() < 0.7 else {}), **more}
-
-    def _destroy(self, _one: App) -> dict[str, Any]:
-        return {}
-
-    def _rollback(self, one: App) -> dict[str, Any]:
-        """To a deploy that was committed once, or to a time."""
-        ago = datetime.fromtimestamp(START + self.world.now - self.choice.choice((0.0, 5.0, 60.0)), UTC)
-        return {"to": self.choice.choice([*self.deploys[one.name], f"{ago:%Y-%m-%dT%H:%M:%S}"])}
-
-    def _takeover(self, _one: App) -> dict[str, Any]:
-        return {"master": self.choice.choice(list(self.world.nodes)), "force": self.choice.random() < 0.4}
-
-    def _migrate(self, one: App) -> dict[str, Any]:
-        """From this app into another; into itself, which is refused, when there is only one."""
-        return {"target": {"repo": next((other.repo for other in self.apps if other is not one), one.repo)}}
-
-    def _publish(self, one: App, kind: str, payload: dict[str, Any]) -> None:
-        text = json.dumps({"repo": one.repo, "branch": BRANCH, **payload})
-        message = Message(f"{self.choice.getrandbits(32):08x}-{len(self.messages)}", kind, text)
-        self.messages.append(message)
-        self.world.say(f"somebody sends {kind} {message.id}: {one.name} {payload}")
-        first = self.choice.choice(list(self.world.nodes))
-        for name, node in self.world.nodes.items():
-            for _ in range(self.choice.choice((0, 1, 1, 1, 2)) or (name == first)):
-                self.deliver(message, node, 0.0 if name == first else self.choice.choice((0.0, 0.1, 1.0, 40.0)))
-
-    def deliver(self, message: Message, node: Node, seconds: float) -> None:
-        """The gossip brings a message to a node, where it is written to the spool, if the power lasts that long."""
-        self.later(self.world.now + seconds, lambda: self.world.start("receive", node, lambda: self._receive(message, node)))
-
-    def _receive(self, message: Message, node: Node) -> None:
-        if not node.up:
-            return
-        self.world.call(node, node.name, f"spool {message.id}")
-        if self.world.now >= node.full_until and message not in node.spool:
-            node.spool.append(message)
-            self.world.touch(f"spool/{node.name}")
 
     def _visit(self) -> None:
         """A visitor writes to the copy that the record names, if it runs (a trial is held); it must have all that was acknowledged."""
@@ -365,9 +203,9 @@ class Run:
     def _end_if_calm(self) -> None:
         """Over when each node has looked at each app once more since anything changed, and nothing is still to come."""
         world = self.world
-        if self.pending or world.now < self.quiet or len(self._idle) < len(world.nodes) * len(self.apps):
+        if self.pending or world.now < self.quiet or len(self.programs.idle) < len(world.nodes) * len(self.apps):
             return
-        if any(version != world.version for version in self._idle.values()):
+        if any(version != world.version for version in self.programs.idle.values()):
             return
         if any(node.spool or not node.up for node in world.nodes.values()) or any(task.name == "receive" for task in world.tasks):
             return

@@ -2,8 +2,8 @@
 
 import json
 
+from apps import APPS
 from memory import ports
-from run import APPS
 from world import World
 
 from handler.core import names

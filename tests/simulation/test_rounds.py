@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from apps import APPS
 from memory import ports
 from memory_docker import Compose, Volumes
-from run import APPS
 from world import Container, Node, Snapshot, World
 
 from handler import errors

@@ -19,7 +19,7 @@ class Story(Run):
 
     def tell(self, after: float, kind: str, **payload: object) -> None:
         """Somebody sends a message so many seconds after the beginning."""
-        self.later(self.world.now + after, lambda: self._publish(self.apps[0], kind, payload))
+        self.later(self.world.now + after, lambda: self.people.publish(self.apps[0], kind, payload))
 
     def when(self, name: str, words: str, times: int, what: Callable[[Node], None]) -> None:
         """Do something when a node calls a port with these words, at the so-manieth time."""

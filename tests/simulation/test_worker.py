@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from apps import APPS
 from memory import ports
-from run import APPS
 from world import World
 
 from handler import errors, settings, spool, worker
