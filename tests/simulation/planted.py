@@ -66,9 +66,9 @@ def _done_before_it_is_done(ctx: Context, phase: str, step: s.Step, seconds: flo
 def _concluded_before_the_tail(patch: pytest.MonkeyPatch) -> None:
     tail = execute._tail
 
-    def first(ctx: Context, outcome: str, steps: list[s.Step]) -> bool:
+    def first(ctx: Context, *arguments: Any, **more: Any) -> bool:
         ctx.ports.journal.mark(ctx.app, ctx.op.event.id, execute.CONCLUDED)
-        return tail(ctx, outcome, steps)
+        return tail(ctx, *arguments, **more)
 
     patch.setattr(execute, "_tail", first)
 
@@ -119,7 +119,7 @@ def _all_are_ours(patch: pytest.MonkeyPatch) -> None:
             return True
         return _plain(ports, app, **more)
 
-    patch.setattr("run.resume_app", resume)
+    patch.setattr("programs.resume_app", resume)
 
 
 LEASES = Profile(

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import subprocess
 import sys
 
@@ -61,12 +62,13 @@ def test_a_seed_makes_the_same_run_in_every_process() -> None:
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, report: list[str], name: str) -> None:
-    """The simulation has teeth."""
+    """The simulation has teeth. What ends a run is an invariant, named: a fault that only makes the handler raise is planted wrongly."""
     PLANTED[name].patch(monkeypatch)
     tried = 0
     for result in many(range(ENOUGH), PLANTED[name].profile):
         tried += 1
         if result.why:
+            assert re.match(r"I[1-7]: ", result.why), result.why
             report.append(f"planted and found after {tried} runs: {name}: {result.why[:90]}")
             return
     pytest.fail(f"not found in {tried} runs: {name}")
