@@ -146,7 +146,9 @@ class Compose(Protocol):
         """The last lines of every container, for the history."""
 
     def remove_images(self, app_tag_prefix: str, keep: Sequence[str]) -> None:
-        """Remove the images ``<prefix>*`` that the handler built, but those whose tag is in ``keep``. Never raises."""
+        """Remove the images ``<prefix>*`` that the handler built, but those whose tag is in ``keep``, or that are in
+        use. ``Temporary`` when Docker does not answer.
+        """
 
 
 class Volumes(Protocol):

@@ -157,7 +157,7 @@ class Compose(Docker):
         return f"last {lines} lines"
 
     def remove_images(self, app_tag_prefix: str, keep: Sequence[str]) -> None:
-        self.look(f"remove images {app_tag_prefix} but {keep}")
+        self.ask(f"remove images {app_tag_prefix} but {keep}", change=False)
 
 
 class Volumes(Docker):
