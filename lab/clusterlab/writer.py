@@ -9,7 +9,7 @@ import http.client
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -25,6 +25,7 @@ class Writer:
     tried: list[str] = field(default_factory=list)
     acknowledged: dict[str, str] = field(default_factory=dict)
     """Line -> which container said so, and when."""
+    gone: set[str] = field(default_factory=set)
 
     def ask(self, path: str = "/", line: str | None = None) -> tuple[int, str]:
         """(status or 0, text or the error)."""
@@ -53,6 +54,11 @@ class Writer:
         self.tried += other.tried
         self.acknowledged = dict(other.acknowledged)
 
+    def back_to(self, lines: Mapping[str, str]) -> None:
+        """The app has the data of an earlier moment, when ``lines`` were acknowledged, and none of what was written since."""
+        self.gone |= self.acknowledged.keys() - lines.keys()
+        self.acknowledged = dict(lines)
+
     def complaint(self, read: Callable[[], tuple[int, str]] | None = None) -> str:
         """What is wrong with the data that the app has now; empty when nothing is. ``read`` asks another way than through ``address``."""
         return complaint([self], read or (lambda: self.ask("/data")))
@@ -67,9 +73,11 @@ def complaint(writers: Sequence[Writer], read: Callable[[], tuple[int, str]]) ->
     if status != 200:  # noqa: PLR2004
         return f"the data cannot be read: {status} {text}"
     found, tried = Counter(text.split("\n")[:-1]), {line for one in writers for line in one.tried}
+    gone = {line for one in writers for line in one.gone}
     complaints = {
         "lost": [f"{line} ({by})" for line, by in acknowledged.items() if not found[line]],
         "twice": [line for line, count in found.items() if count > 1],
+        "there again": [line for line in found if line in gone],
         "never written": [line for line in found if line not in tried],
     }
     return "; ".join(f"{what}: {', '.join(some[:5])} ({len(some)})" for what, some in complaints.items() if some)

@@ -13,7 +13,13 @@ TAKEN = replace(takeover(("a", "b"), "b"), started="2026-11-25T10:00:00+00:00")
 
 def test_a_takeover_names_the_one_time_of_its_copy() -> None:
     said = history.data(replace(TAKEN, restore=(("v_data", f"v_data@{T1}"), ("v_db", f"v_db@{T1}"))))
-    assert said == f"the copy of {T1}, 60 min old; what was written on a after it is not in it"
+    assert said.startswith(f"the copy of {T1}, 60 min old; what was written on a after it is not in it; ")
+    assert said.endswith("a may have served as well for a time, if it was only cut off")
+
+
+def test_a_forced_takeover_is_named_as_that() -> None:
+    forced = replace(TAKEN, event=replace(TAKEN.event, force=True))
+    assert history.data(forced).endswith("a may have served as well for a time, since this was forced")
 
 
 @pytest.mark.parametrize("op", [TAKEN, rollback(("a", ""), code=False)], ids=["takeover", "rollback"])

@@ -27,6 +27,9 @@ docker images -q --filter "reference=cluster/$project-*" | say images
 """All that is of an app on a node, one line each; one program to start, since tests look often."""
 
 
+_STARTS = "/run/starts"
+
+
 def observed(node: Node, app: Any) -> dict[str, Any]:
     """Everything of ``app`` that is on ``node``; ``incomplete`` are snapshots that an interrupted receive left behind: not read-only."""
     text = node.inside(["sh", "-c", LOOK, "look", app.app, app.project, app.volume], check=False).stdout
@@ -48,6 +51,17 @@ def observed(node: Node, app: Any) -> dict[str, Any]:
         "token": "token" in seen,
         "images": seen.get("images", []),
     }
+
+
+def watch_starts(node: Node) -> None:
+    """Write down which containers are started from this boot on; dockerd itself only remembers its last 256 events."""
+    wanted = "--filter type=container --filter event=start --format '{{index .Actor.Attributes \"com.docker.compose.project\"}}'"
+    node.inside(["sh", "-c", f"exec timeout 600 docker events --since 10m {wanted} >{_STARTS} 2>&1 &"])
+
+
+def started(node: Node) -> set[str]:
+    """The projects of which a container was started since then; the cluster's own is among them once the node is up."""
+    return set(node.inside(["cat", _STARTS]).stdout.split())
 
 
 def _service(app: str, seen: dict[str, list[str]]) -> dict[str, Any]:

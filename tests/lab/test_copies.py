@@ -125,6 +125,23 @@ def test_a_round_is_one_point_of_the_whole_app_with_its_own_dump(lab: Lab, app: 
     assert check(lab, app)["Status"] == "passing"
 
 
+def test_all_volumes_of_a_copy_are_of_one_moment_while_the_app_writes(lab: Lab, app: App) -> None:
+    """A program counts in both volumes, in one just after the other: any two moments would differ by thousands."""
+    count = 'until (-e "/data/stop") { $i++; for $d ("/data", "/dump") { open F, ">", "$d/t"; print F $i; close F; rename "$d/t", "$d/count" } }'
+    node1, node2 = lab.node("node1"), lab.node("node2")
+    (container,) = node1.inside(["docker", "ps", "-q", "--filter", f"label=com.docker.compose.project={app.project}"]).stdout.split()
+    node1.inside(["docker", "exec", "-d", container, "perl", "-e", count])
+    try:
+        live = [f"/var/lib/buttervolume/volumes/{names.volume_name(app.app, key)}/count" for key in ("data", "dump")]
+        wait_until("it counts", lambda: int(node1.inside(["cat", live[0]], check=False).stdout or 0) > 1000, 30)
+        time = copy(lab, app)
+    finally:
+        node1.inside(["docker", "exec", container, "touch", "/data/stop"])
+    copies = [f"{SNAPSHOTS}/{names.volume_name(app.app, key)}@{time}/count" for key in ("data", "dump")]
+    first, second = (int(node2.inside(["cat", path]).stdout) for path in copies)
+    assert 0 <= first - second <= 1
+
+
 def test_a_purge_keeps_what_the_next_incremental_send_needs(lab: Lab, app: App) -> None:
     node1, node2, volume = lab.node("node1"), lab.node("node2"), app.volume
     for node, source in ((node1, f"/var/lib/buttervolume/volumes/{volume}"), (node2, f"{SNAPSHOTS}/{snapshots(node2, volume)[-1]}")):

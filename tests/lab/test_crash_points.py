@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,7 +109,8 @@ class Track:
     began: float = field(default_factory=time.monotonic)
     place: Placement = field(default_factory=Placement)
     kind: Kind | None = None
-    earlier: str = ""
+    earlier: tuple[Kind, str, Mapping[str, str]] | None = None
+    """What a job of this kind may go back to: a deploy, and what was acknowledged until its end."""
     generation: int = 0
     failures: list[str] = field(default_factory=list)
     doing: str = ""
@@ -133,7 +134,7 @@ class Track:
         self.app = App(self.lab, name, self.folder / name)
         self.app.publish(update__sh=SCRIPT, post_migrate__sh=SCRIPT)
         self.writer = Writer(self.lab.node(THIRD).address, self.app.domain, name)
-        self.place, self.earlier = Placement(), ""
+        self.place, self.earlier = Placement(), None
 
     # --- one job ---------------------------------------------------------------------------------------------------
 
@@ -153,7 +154,9 @@ class Track:
             self.ended(job.setup, job.outcome)
         committed = job.outcome == "committed"
         if committed:
-            self.earlier = ""
+            if self.earlier:
+                self.writer.back_to(self.earlier[2])
+            self.earlier = None
             if job.setup.origin:
                 self.writer.replaced_by(self.origins[job.setup.origin].writer)
         before, after = job.setup.before, job.setup.after
@@ -194,7 +197,7 @@ class Track:
             case Kind.DESTROY:
                 self.app.send("destroy")
             case Kind.ROLLBACK:
-                self.app.send("rollback", to=self.earlier)
+                self.app.send("rollback", to=self.earlier[1])
             case Kind.TAKEOVER:
                 self.app.send("takeover", master=setup.after.master, force=True)
             case Kind.MIGRATE:
@@ -233,7 +236,9 @@ class Track:
     # --- to where a job begins, and what has to be at its end ----------------------------------------------------------
 
     def go_to(self, setup: Setup) -> None:
-        """By operations without a kill. Then a line is written, but before what brings older data: that gets a deploy to go back to."""
+        """By operations without a kill, and a line is written. What brings older data gets a deploy to go back to, with a line less; but a
+        takeover, whose copy may be newer than that, finds all in it.
+        """
         place = setup.before
         if self.place != place:
             if not place.master:
@@ -242,16 +247,18 @@ class Track:
             self.deploy(place, setup)
         if setup.kind not in (Kind.ROLLBACK, Kind.TAKEOVER):
             self.write()
-        elif not self.earlier:
+        elif not self.earlier or self.earlier[0] is not setup.kind:
             self.write()
-            earlier = self.app.record()["deploy_id"]
+            earlier = setup.kind, self.app.record()["deploy_id"], dict(self.writer.acknowledged)
             self.deploy(place, setup)
+            if setup.kind is Kind.ROLLBACK:
+                self.write()
             self.earlier = earlier
 
     def write(self) -> None:
         if self.place.master:
             wait_until("a line is acknowledged", self.writer.write, 30)
-        self.earlier = ""
+        self.earlier = None
 
     def deploy(self, place: Placement, setup: Setup) -> None:
         self.doing = f"getting ready for {setup}"

@@ -51,8 +51,19 @@ def test_a_master_that_lost_power_serves_again_when_it_is_back(lab: Lab) -> None
     app = lab.app("power")
     assert app.deploy("node1", "node2")["outcome"] == "committed"
     app.write("precious")
-    cluster.kill(lab.node("node1"))
-    cluster.start(lab.node("node1"))
+    one = lab.node("node1")
+    cluster.kill(one)
+    for other in ("node2", "node3"):
+        cluster.cut(lab.node(other), [one.address])
+    try:
+        cluster.start(one)
+        state.watch_starts(one)
+        eventually("the cluster's own services", lambda: "cluster" not in state.started(one))
+        lasts(10.0)
+        assert app.project not in state.started(one), "Consul could not say yet who the master is"
+    finally:
+        for other in ("node2", "node3"):
+            cluster.heal(lab.node(other), [one.address])
     eventually("served again", lambda: app.ask("node3")[0] != 200, 120)
     settled(lab, app)
 

@@ -5,6 +5,7 @@ import state
 from conftest import App, Lab, eventually
 
 from clusterlab.run import PROJECT
+from clusterlab.visitor import asking
 from handler.core import names
 
 pytestmark = pytest.mark.lab
@@ -54,6 +55,17 @@ def test_a_target_without_git_changes_nothing(lab: Lab, app: App) -> None:
         check_back(lab, app, before, "git cannot clone")
     finally:
         lab.git_heal("node2")
+
+
+def test_a_registry_that_is_away_changes_nothing(lab: Lab, app: App) -> None:
+    """Nor is the app held for one moment."""
+    before = app.record()
+    compose = (app.folder / "docker-compose.yml").read_text()
+    app.publish(**{"docker-compose__yml": compose.replace("services:\n", "services:\n  more:\n    image: registry.invalid/more:1\n", 1)})
+    with asking(lab.node("node3").address, app.domain) as seen:
+        app.send(master="node2", slave="node1")
+        check_back(lab, app, before, "pull")
+    assert seen.failed == []
 
 
 def test_a_send_that_fails_changes_nothing(lab: Lab, app: App) -> None:

@@ -4,8 +4,10 @@ import pytest
 import state
 from conftest import App, Lab, eventually
 
+from clusterlab import apps
 from clusterlab.run import PROJECT
 from clusterlab.visitor import asking
+from handler.core import names
 
 pytestmark = pytest.mark.lab
 
@@ -51,8 +53,12 @@ def bring(production: App, staging: App, **more: object) -> dict:
 )
 def test_data_arrives_and_is_made_staging_s_own_while_production_serves_on(lab: Lab, place: tuple[str, str]) -> None:
     production, staging = couple(lab, "prod", place, post_migrate__sh=POST, update__sh=UPDATE)
-    with asking(lab.node("node3").address, production.domain) as seen:
-        assert bring(production, staging)["outcome"] == "committed"
+    lab.git_cut(place[0])  # all that it needs is there
+    try:
+        with asking(lab.node("node3").address, production.domain) as seen:
+            assert bring(production, staging)["outcome"] == "committed"
+    finally:
+        lab.git_heal(place[0])
     assert seen.failed == []
     arguments = f"-r {staging.repo} -b main"
     assert staging.read("node1") == ["production", f"migrated: -R {production.repo} -B main {arguments}", f"updated: {arguments}"]
@@ -61,6 +67,10 @@ def test_data_arrives_and_is_made_staging_s_own_while_production_serves_on(lab: 
     assert node.inside(["cat", f"/var/lib/buttervolume/volumes/{staging.project}_own/who"]).stdout.strip() == staging.name
     production.write("more")
     assert "more" not in staging.read("node3")
+    point = next(iter(apps.kv(node, names.op_key(staging.app, staging.event, "snapshots")).values())).partition("@")[2]
+    staging.send("rollback", to=point)
+    assert staging.outcome()["outcome"] == "committed"
+    assert staging.read("node2") == ["staging"], "its former data can be brought back"
     kept = [name for name in state.observed(lab.node("node3"), production)["snapshots"] if place[0] == "node3"]
     assert not kept, "what was only sent for this is dropped"
 

@@ -7,7 +7,7 @@ from test_crashes import gone
 
 from clusterlab import apps, cluster
 from clusterlab.run import wait_until
-from handler.core import names
+from handler.core import limits, names
 
 pytestmark = pytest.mark.lab
 
@@ -59,15 +59,20 @@ def test_a_master_that_lost_power_is_taken_over_and_serves_nothing_when_it_comes
         app.send("takeover", source="node2", master="node2")
         assert app.outcome(180)["outcome"] == "committed"
         assert app.read("node3") == ["first"]
-        assert "was written on node1 after it is not in it" in app.history()["data"]
+        said = app.history()["data"]
+        assert "was written on node1 after it is not in it" in said
+        assert "node1 may have served as well for a time, if it was only cut off" in said
         app.write("new")
     finally:
         lab.git_heal("node2")
         cluster.start(lab.node("node1"))
     one = lab.node("node1")
+    state.watch_starts(one)
     wait_until("its worker answers", lambda: apps.kv(one, names.record_key(app.app)), 90)
     check_replaced(lab, app)
-    assert all("(healthy)" not in line and "Up" not in line for line in state.observed(one, app)["containers"])
+    started = state.started(one)
+    assert "cluster" in started
+    assert app.project not in started, "the old copy ran"
 
 
 def test_a_master_that_was_cut_off_stops_when_it_learns_of_it_and_what_it_wrote_is_kept(lab: Lab, app: App) -> None:
@@ -92,6 +97,8 @@ def test_a_master_that_is_alive_is_only_taken_over_by_force_and_stops_first(lab:
     assert "node1 is alive" in outcome["why"]
     assert app.read("node3") == ["first", "second"]
     assert take(app, force=True)["outcome"] == "committed"
+    (waited,) = (step["seconds"] for step in app.history()["steps"] if "has stopped" in step["step"])
+    assert waited < limits.STOPPED, "it did not say in time that it has stopped"
     app.write("new")
     check_replaced(lab, app)
 
@@ -105,6 +112,22 @@ def test_a_copy_that_did_not_arrive_complete_is_not_taken(lab: Lab, app: App) ->
     try:
         assert take(app, force=True)["outcome"] == "committed"
         assert app.read("node3") == ["first"]
+    finally:
+        two.inside(["btrfs", "subvolume", "delete", partial])
+
+
+def test_when_the_only_copy_is_not_complete_nothing_is_taken_over(lab: Lab) -> None:
+    app = lab.app("partial")
+    assert app.deploy("node1")["outcome"] == "committed"
+    app.write("precious")
+    two = lab.node("node2")
+    partial = f"/var/lib/buttervolume/snapshots/{app.volume}@2099-01-01T00:00:00.000000"
+    two.inside(["btrfs", "subvolume", "create", partial])
+    try:
+        outcome = take(app, force=True)
+        assert outcome["outcome"] == "aborted"
+        assert "no complete copy" in outcome["why"]
+        assert app.read("node3") == ["precious"]
     finally:
         two.inside(["btrfs", "subvolume", "delete", partial])
 
