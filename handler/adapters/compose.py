@@ -17,9 +17,13 @@ from handler.core.model import Container
 from handler.errors import CommandFailed, Permanent
 from handler.ports import Guard
 
-_COMPOSE = ("docker", "compose", "--progress", "quiet")
 _CONFIG = 30.0
 _UP = 300.0
+
+
+def _compose(command: str, *words: str, cwd: str, seconds: float, guard: Guard | None = None) -> str:
+    argv = ["docker", "compose", "--progress", "quiet", command, *words]
+    return run(argv, cwd=cwd, seconds=seconds, guard=guard, name=f"docker compose {command}")
 
 
 class DockerCompose:
@@ -29,7 +33,7 @@ class DockerCompose:
         self._docker = docker
 
     def config(self, directory: str) -> dict[str, Any]:
-        text = run([*_COMPOSE, "config", "--format", "json"], cwd=directory, seconds=_CONFIG)
+        text = _compose("config", "--format", "json", cwd=directory, seconds=_CONFIG)
         value = json.loads(text)
         if not isinstance(value, dict):
             raise Permanent("docker compose config gave no object")
@@ -41,14 +45,14 @@ class DockerCompose:
         missing = set(self._docker.missing_images(sorted(set(images.values()))))
         todo = sorted(name for name, image in images.items() if image in missing)
         if todo:
-            run([*_COMPOSE, "pull", "--quiet", *todo], cwd=directory, seconds=limits.IMAGES)
+            _compose("pull", "--quiet", *todo, cwd=directory, seconds=limits.IMAGES)
 
     def build(self, directory: str, guard: Guard) -> None:
-        run([*_COMPOSE, "build", "--quiet"], cwd=directory, seconds=limits.IMAGES, guard=guard)
+        _compose("build", "--quiet", cwd=directory, seconds=limits.IMAGES, guard=guard)
 
     def up(self, directory: str, guard: Guard) -> None:
         try:
-            run([*_COMPOSE, "up", "-d", "--no-build", "--remove-orphans"], cwd=directory, seconds=_UP, guard=guard)
+            _compose("up", "-d", "--no-build", "--remove-orphans", cwd=directory, seconds=_UP, guard=guard)
         except CommandFailed as error:
             raise CommandFailed("the containers cannot be started", error.tail) from error
 

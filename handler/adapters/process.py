@@ -30,15 +30,17 @@ def run(
     environment: Mapping[str, str] | None = None,
     guard: Guard | None = None,
     stdin: str = "",
+    name: str = "",
 ) -> str:
-    """Run a program to its end; returns its stdout. ``stdin`` is for what must not be seen in the list of processes.
+    """Run a program to its end; returns its stdout. ``stdin`` is for what must not be seen in the list of processes. ``name`` is what errors
+    call the program; its first words, if empty.
 
     ``guard`` is asked a few times a second: what it raises ends the program and goes on to the caller. Raises ``CommandFailed`` with
     the last lines of stderr (or stdout) on another exit code than 0, when the program is missing, or after ``seconds``. Passwords in
     urls are hidden in it: it goes to the log and to the history.
     """
     log.debug("run %s", hide_secret(" ".join(argv)))
-    shown = hide_secret(" ".join(argv[:4]))
+    shown = name or hide_secret(" ".join(argv[:4]))
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as told:
         told.write(stdin.encode())
         told.seek(0)
