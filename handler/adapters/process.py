@@ -32,8 +32,8 @@ def run(
     stdin: str = "",
     name: str = "",
 ) -> str:
-    """Run a program to its end; returns its stdout. ``stdin`` is for what must not be seen in the list of processes. ``name`` is what errors
-    call the program; its first words, if empty.
+    """Run a program to its end; returns its stdout. ``stdin`` is for what must not be seen in the list of processes. ``name`` is what
+    errors call the program; its first words, if empty.
 
     ``guard`` is asked a few times a second: what it raises ends the program and goes on to the caller. Raises ``CommandFailed`` with
     the last lines of stderr (or stdout) on another exit code than 0, when the program is missing, or after ``seconds``. Passwords in

@@ -97,7 +97,8 @@ def test_a_master_that_is_alive_is_only_taken_over_by_force_and_stops_first(lab:
     assert "node1 is alive" in outcome["why"]
     assert app.read("node3") == ["first", "second"]
     assert take(app, force=True)["outcome"] == "committed"
-    (waited,) = (step["seconds"] for step in app.history()["steps"] if "has stopped" in step["step"])
+    steps = wait_until("the whole history", lambda: app.history().get("steps"), 60)
+    (waited,) = (step["seconds"] for step in steps if step["step"].startswith("wait a moment"))
     assert waited < limits.STOPPED, "it did not say in time that it has stopped"
     app.write("new")
     check_replaced(lab, app)
