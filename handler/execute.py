@@ -18,11 +18,11 @@ from handler.core.plan import Plan, Undo
 from handler.core.steps import AwaitHealthy, Commit, CommitDestroy, DropTrialVolumes, StartApp, Step
 from handler.mastership import SERVING, left_out
 from handler.residence import ABORTED, COMMITTED
-from handler.trial import CLEANED
+from handler.trial import CLEANED, CONCLUDED
 
 log = logging.getLogger(__name__)
 
-CONCLUDED, UNDO = "concluded", "undo"
+UNDO = "undo"
 _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
 

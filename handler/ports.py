@@ -288,6 +288,9 @@ class Probe(Protocol):
 class Journal(Protocol):
     """What this node has done in each operation; on disk, survives kill -9."""
 
+    def events(self, app: str) -> tuple[str, ...]:
+        """The operations of an app that have a journal."""
+
     def done(self, app: str, event: str) -> frozenset[str]:
         """The entries written for an operation."""
 

@@ -1,19 +1,25 @@
-"""The trial copy of an operation that was aborted in its leader's place: before anything else of the app is started, it has to be gone.
+"""Trial copies that nobody leads any more: before anything else of the app is started, they have to be gone.
 
-A leader stops its trial when it fails or loses its lease. One whose handler was killed cannot do that before it is started again; it
-says ``cleaned`` then. A node that has left the cluster is dead, so that nothing can start there without its token, or has stopped its
-trial long ago by itself.
+A leader stops its trial when it fails or loses its lease. One whose handler was killed does that as soon as it is started again, and
+says ``cleaned`` when the outcome is known. A node that has left the cluster is dead, so that nothing can start there without its token,
+or has stopped its trial by itself. (Unless its handler stays dead or stalls, or its Docker does not answer: see docs/guarantees.rst.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Collection, Iterable
 
 from handler.core import limits, names, record
 from handler.core.model import Operation
+from handler.core.steps import Commit, StartApp
 from handler.ports import Ports
-from handler.residence import ABORTED
+from handler.residence import ABORTED, COMMITTED
 
+log = logging.getLogger(__name__)
+
+CONCLUDED = "concluded"
+"""Entry of the journal: nothing more will be done on this node for the operation."""
 CLEANED = "cleaned"
 """Part of the hand-over: the leader has taken back its trial copy."""
 _LOOK_AGAIN = 5.0
@@ -31,6 +37,29 @@ def await_gone(ports: Ports, app: str, ops: Iterable[Operation]) -> str:
             return open_still[0].target
         index = ports.store.wait(names.op_prefix(app), index, _LOOK_AGAIN)
     return ""
+
+
+def stop_unsure(ports: Ports, app: str, *, committing: bool) -> None:
+    """Stop the trial copy that this node had started when its handler died: a restarted leader gives up, and a node that is cut off is
+    soon taken for dead, so that the old copy may start elsewhere. Called by the worker when it starts, before it asks Consul for anything.
+
+    ``committing``: also one that may have been committed. That is asked for while Consul does not say what became of it.
+    """
+    deploy_id = ports.deploys.owned(app)
+    journals = [ports.journal.done(app, event) for event in ports.journal.events(app)] if deploy_id else []
+    if any(_unsure(done, str(deploy_id), committing=committing) for done in journals):
+        log.warning("%s: the handler was restarted while a trial copy ran: stop it", app)
+        ports.compose.stop(names.project_name(app), limits.STOP)
+        ports.deploys.disown(app)
+
+
+def _unsure(done: Collection[str], deploy_id: str, *, committing: bool) -> bool:
+    if f"before begun {StartApp(deploy_id)}" not in done or CONCLUDED in done:
+        return False
+    if any(entry.startswith((f"{COMMITTED} ", f"{ABORTED} ")) for entry in done):
+        return False  # what runs since is in service
+    commit = f"before begun {Commit.sentence.partition(':')[0]}"
+    return committing or not any(entry.startswith(commit) for entry in done)
 
 
 def _may_run(ports: Ports, op: Operation) -> bool:

@@ -23,6 +23,7 @@ from handler.node import announce, resume_app
 from handler.ports import Ports
 from handler.pursue import pursue
 from handler.settings import Settings
+from handler.trial import stop_unsure
 from handler.wiring import PROJECT, wire
 
 log = logging.getLogger(__name__)
@@ -172,15 +173,21 @@ def _let_proxies_begin(ports: Ports, stop: threading.Event) -> None:
 
 def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
     """What a crash or a power loss left behind comes first; nothing is decided before Consul says who the masters are."""
+    _stop_trials(worker, committing=False)
     while not stop.is_set():
         try:
             announce(worker.ports, worker.here)
             resume_all(worker.here, worker.ports, worker.resume)
         except errors.Temporary as error:
             log.warning("waiting for Consul: %s", error)
+            _stop_trials(worker, committing=True)
             stop.wait(2.0)
         else:
             return
+
+
+def _stop_trials(worker: Worker, *, committing: bool) -> None:
+    _each(worker.here, here_known(worker.here), lambda app: stop_unsure(worker.ports, app, committing=committing))
 
 
 def resume_all(here: Settings, ports: Ports, look: Callable[[str], object]) -> bool:

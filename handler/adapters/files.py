@@ -110,6 +110,10 @@ class FileJournal:
     def _file(self, app: str, event: str) -> Path:
         return self._root / _safe(app) / _safe(event)
 
+    def events(self, app: str) -> tuple[str, ...]:
+        directory = self._root / _safe(app)
+        return tuple(sorted(path.name for path in directory.iterdir())) if directory.is_dir() else ()
+
     def done(self, app: str, event: str) -> frozenset[str]:
         with contextlib.suppress(FileNotFoundError):
             text = self._file(app, event).read_text(errors="replace")

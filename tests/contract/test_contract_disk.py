@@ -10,6 +10,7 @@ APP = "a_main.12345"
 
 
 def test_the_journal_has_what_was_marked(journal: Journal) -> None:
+    assert journal.events(APP) == ()
     assert journal.done(APP, "e1") == frozenset()
     journal.mark(APP, "e1", "before begun stop, and go on")
     journal.mark(APP, "e1", "before begun stop, and go on")
@@ -17,6 +18,7 @@ def test_the_journal_has_what_was_marked(journal: Journal) -> None:
     journal.mark(APP, "e2", "x")
     assert journal.done(APP, "e1") == {"before begun stop, and go on", "before done stop"}
     assert journal.done("b_main.12345", "e1") == frozenset()
+    assert journal.events(APP) == ("e1", "e2")
 
 
 def test_journals_are_forgotten_but_those_to_keep(journal: Journal) -> None:

@@ -25,7 +25,7 @@ from clusterlab.writer import Writer
 from handler.core import names
 from handler.core.model import Kind, Placement
 from handler.core.plan import plan
-from handler.execute import CONCLUDED
+from handler.trial import CONCLUDED
 
 pytestmark = [pytest.mark.lab, pytest.mark.faults]
 

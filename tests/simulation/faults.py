@@ -14,21 +14,22 @@ if TYPE_CHECKING:
 Fault = Callable[["Run", Node, float], None]
 
 PROGRAMS = ("clone", "pull", "up", "snapshot", "send", "restore", "update")
+RESTART = 3.0
+"""Seconds in which Docker starts a handler again that was killed."""
 SECONDS = (0.5, 3.0, 12.0, 25.0, 60.0, 200.0)
 
 
 def handler_killed(run: Run, node: Node, seconds: float) -> None:
-    if _unseen(run, node):
-        return
+    seconds = min(seconds, RESTART) if _unseen(run, node) else seconds
     node.stalled_until = 0.0
     node.idle_until = run.world.now + seconds
     run.world.crash(node, seconds)
 
 
 def _unseen(run: Run, node: Node) -> bool:
-    """A node that nobody sees can only stop a trial copy by itself. Should its handler or its Docker die in the same minute, the others
-    could not tell that from a power loss, and the old copy would start while the trial, which no proxy leads to, still runs: a limit of
-    the design.
+    """A node that nobody sees can only stop a trial copy by itself. Should its handler stay dead or stall in the same minute, or its Docker
+    give no answer, the others could not tell that from a power loss, and the old copy would start while the trial, which no proxy leads to,
+    still runs: a limit of the design, named in docs/guarantees.rst.
     """
     return run.world.now < node.unseen[1]
 

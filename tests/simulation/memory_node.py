@@ -118,6 +118,9 @@ class Probe(Port):
 class Journal(Disk):
     """``Journal``."""
 
+    def events(self, app: str) -> tuple[str, ...]:
+        return tuple(sorted(event for name, event in self.node.journal if name == app))
+
     def done(self, app: str, event: str) -> frozenset[str]:
         return self.node.journal.get((app, event), frozenset())
 

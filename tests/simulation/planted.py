@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from run import Profile
 
-from handler import context, execute, node, pursue
+from handler import context, execute, node, pursue, trial
 from handler.actions import ACTIONS, start, switch
 from handler.context import Context
 from handler.core import composefile, names, record
@@ -67,7 +67,7 @@ def _concluded_before_the_tail(patch: pytest.MonkeyPatch) -> None:
     tail = execute._tail
 
     def first(ctx: Context, *arguments: Any, **more: Any) -> bool:
-        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, execute.CONCLUDED)
+        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, trial.CONCLUDED)
         return tail(ctx, *arguments, **more)
 
     patch.setattr(execute, "_tail", first)
@@ -119,7 +119,7 @@ def _all_are_ours(patch: pytest.MonkeyPatch) -> None:
             return True
         return _plain(ports, app, **more)
 
-    patch.setattr("programs.resume_app", resume)
+    patch.setattr("daemons.resume_app", resume)
 
 
 LEASES = Profile(
@@ -131,6 +131,9 @@ LEASES = Profile(
     gaps=(0.5, 3.0, 20.0),
 )
 APART = Profile(faults=("isolated",), moments=("own ", "up ", "containers", ""), most_faults=6, apps=(1,), nodes=(2, 3))
+DEAF = Profile(
+    faults=("isolated", "handler killed"), moments=("own ", "up ", "containers"), most_faults=20, apps=(1,), nodes=(2, 3), gaps=(3.0,)
+)
 KILLS = Profile(faults=("handler killed", "power lost", "cut from Consul"), most_faults=6, apps=(1,), nodes=(2, 3))
 FREEZING = Profile(faults=("handler killed",), moments=("unpause",), apps=(1,), nodes=(2, 3), copying=1.0)
 POWER = Profile(faults=("power lost",), apps=(1,), nodes=(2, 3))
@@ -157,6 +160,7 @@ PLANTED: dict[str, Planted] = {
         lambda patch: patch.setitem(ACTIONS, s.RestoreVolumes, _latest_snapshot), FAILS
     ),
     "no restore after an abort in place": Planted(_no_restore_in_place, FAILS),
+    "trial goes on after a restart": Planted(lambda patch: patch.setattr("daemons.stop_unsure", lambda *_, **__: None), DEAF),
     "trial is not taken back": Planted(_does_nothing(s.StopTrial), FAILS),
     "old copy does not wait for the trial": Planted(_does_nothing(s.AwaitTrialGone), LEASES),
     "new leader does not wait for the trial": Planted(_instead(pursue, "_trials_are_gone", lambda _ports, _event: True), LEASES),

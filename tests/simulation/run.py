@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps import APPS
+from daemons import Daemons
 from faults import FAULTS, SECONDS
 from invariants import AFTER_CHANGE, AT_THE_END, ON_WRITE, i2_all_acknowledged_is_served, i6_the_last_second_copy_stays
 from memory_docker import BOOTED, START
 from people import People
-from programs import Programs
 from world import Node, World
 
 from handler import errors
@@ -86,12 +86,12 @@ class Run:
         self.reader, self.people = Reader(self.world), People(self)
         for one in self.apps:
             self.acked[one.name], self.records[one.name], self.deploys[one.name], self.aborted[one.name] = [], {}, [], set()
-        self.programs = Programs(self.world, self.apps, copying=choice.random() < profile.copying, calm=self._end_if_calm)
-        self.world.boot = self.programs.boot
+        self.daemons = Daemons(self.world, self.apps, copying=choice.random() < profile.copying, calm=self._end_if_calm)
+        self.world.boot = self.daemons.boot
         self._seen = -1
         self._draw()
         for node in self.world.nodes.values():
-            self.programs.boot(node)
+            self.daemons.boot(node)
 
     def _draw(self) -> None:
         """When messages are sent, and at which steps something fails."""
@@ -203,9 +203,9 @@ class Run:
     def _end_if_calm(self) -> None:
         """Over when each node has looked at each app once more since anything changed, and nothing is still to come."""
         world = self.world
-        if self.pending or world.now < self.quiet or len(self.programs.idle) < len(world.nodes) * len(self.apps):
+        if self.pending or world.now < self.quiet or len(self.daemons.idle) < len(world.nodes) * len(self.apps):
             return
-        if any(version != world.version for version in self.programs.idle.values()):
+        if any(version != world.version for version in self.daemons.idle.values()):
             return
         if any(node.spool or not node.up for node in world.nodes.values()) or any(task.name == "receive" for task in world.tasks):
             return

@@ -46,6 +46,21 @@ def test_without_a_failure_each_operation_is_committed() -> None:
     assert list(story.outcomes.values()) == ["committed"] * 5
 
 
+def test_a_handler_that_is_killed_while_its_node_is_cut_off_stops_its_trial_when_it_starts() -> None:
+    """The others take the node for dead, and start the old copy."""
+    story = Story(1, QUIET)
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", master="n2", slave="n1")
+
+    def alone(node: Node) -> None:
+        isolated(story, node, 250.0)
+        handler_killed(story, node, 1.0)
+
+    story.when("n2", "before done start the containers", 1, alone)
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+
+
 def test_a_master_that_was_replaced_while_its_own_operation_was_open_starts_nothing() -> None:
     """Its handler lived on, cut off; what it learns first when it is back is that its operation was aborted. Seed 15422 of 100,000."""
     story = Story(1, QUIET)

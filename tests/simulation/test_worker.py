@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 from apps import APPS
 from memory import ports
-from world import World
+from world import Container, World
 
 from handler import errors, settings, spool, worker
 from handler.core import names
 from handler.core.events import Message
 from handler.ports import Ports
 from handler.settings import Settings
+from handler.trial import CONCLUDED
 from handler.worker import Worker
 
+START, COMMIT = "before begun start the containers of deploy d1", "before begun commit: n1 is the master"
 GOOD = Message("good", "deploy", json.dumps({"repo": APPS[0].repo, "branch": "main", "master": "n1"}))
 
 
@@ -145,6 +147,45 @@ def test_nothing_is_resumed_while_consul_does_not_answer(here: Settings) -> None
 
     in_world(world, work)
     assert seen == ["raised"]
+
+
+class Once:
+    """As an event, that is set as soon as somebody waits for it."""
+
+    def __init__(self) -> None:
+        self._over = False
+
+    def is_set(self) -> bool:
+        return self._over
+
+    def wait(self, _seconds: float) -> None:
+        self._over = True
+
+
+@pytest.mark.parametrize(
+    ("consul", "entries", "state"),
+    [
+        (True, [START], "exited"),
+        (True, [START, COMMIT], "running"),
+        (False, [START], "exited"),
+        (False, [START, COMMIT], "exited"),
+        (False, [START, COMMIT, "committed begun register the service"], "running"),
+        (False, [START, "aborted begun start the containers of deploy d1"], "running"),
+        (False, [START, CONCLUDED], "running"),
+        (False, [f"{START}2"], "running"),
+    ],
+)
+def test_a_worker_that_starts_stops_what_may_be_a_trial(here: Settings, consul: bool, entries: list[str], state: str) -> None:
+    """Of what may have been committed Consul is asked first."""
+    world, one = World(1, ("n1",)), APPS[0]
+    node = world.nodes["n1"]
+    node.containers[one.project], node.tokens[one.name] = Container("d1", "running", 0.0), "d1"
+    node.journal[one.name, "e1"] = frozenset(entries)
+    (here.journal / one.name).mkdir(parents=True)
+    node.cut_until = 0.0 if consul else 1e9
+    in_world(world, lambda mine: worker._until_consul_answers(Worker(here, mine), Once()))
+    assert node.containers[one.project].state == state
+    assert (one.name in node.tokens) == (state == "running")
 
 
 def test_an_app_that_has_a_record_and_no_intent_is_looked_at_again(here: Settings) -> None:

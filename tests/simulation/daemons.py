@@ -15,6 +15,7 @@ from handler.intake import intake
 from handler.node import resume_app
 from handler.ports import Ports
 from handler.pursue import pursue
+from handler.trial import stop_unsure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 DRIVERS = ("btrfs",)
 
 
-class Programs:
+class Daemons:
     """``idle`` is what the world's version was when a node last had nothing to do for an app; ``calm`` is called at each such moment."""
 
     def __init__(self, world: World, apps: Sequence[App], *, copying: bool, calm: Callable[[], None]) -> None:
@@ -54,7 +55,7 @@ class Programs:
             self.world.pause(5.0, spool, index if not node.spool else self.world.changed(spool))
 
     def _pursue(self, node: Node, mine: Ports, name: str) -> None:
-        looked = self._resume(mine, name)
+        looked = self._begin(mine, name)
         index = 0
         while True:
             try:
@@ -101,11 +102,15 @@ class Programs:
         with self._lock(node, app):
             yield True
 
-    def _resume(self, mine: Ports, name: str) -> bool:
+    def _begin(self, mine: Ports, name: str) -> bool:
+        committing = False
         while True:
             try:
+                stop_unsure(mine, name, committing=committing)
+                if committing:
+                    mine.clock.sleep(2.0)
                 return resume_app(mine, name, anew=True)
             except errors.StoreUnavailable:
-                mine.clock.sleep(2.0)
+                committing = True
             except errors.ClusterError:
                 return False
