@@ -183,7 +183,7 @@ class Volumes(Protocol):
         """Whether the snapshot is here, and not the part that an interrupted receive left behind."""
 
     def adopt(self, snapshot: str, host: str) -> None:
-        """Remember that ``host`` has this received snapshot too, so that the way back is incremental."""
+        """Remember that ``host`` has this received snapshot too, so that the way back is incremental; nothing for an empty ``host``."""
 
     def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
         """Make the live volume a writable copy of exactly this snapshot; what was live is kept as a snapshot, unless ``keep`` is false."""
@@ -204,13 +204,13 @@ class Volumes(Protocol):
         """Keep Buttervolume's own scheduler from what :mod:`handler.copies` does for these volumes; those of people are left alone."""
 
     def listed(self) -> frozenset[str]:
-        """Names of all snapshots and markers on this node, for whoever waits for a new one; cheap."""
+        """Names of all snapshots and markers on this node, parts too, for whoever waits for a new one; cheap."""
 
     def stock(self) -> Mapping[str, Sequence[Held]]:
         """All snapshots on this node by volume, in the order in which they came to be here, whatever clock their names are from."""
 
     def size(self, snapshot: str, seconds: float) -> int | None:
-        """Bytes in a snapshot; None when they cannot be added up within ``seconds``."""
+        """Bytes in a snapshot; None when it is not here, or when they cannot be added up within ``seconds``."""
 
 
 class Deploys(Protocol):

@@ -146,8 +146,7 @@ class Buttervolume:
         return path.is_dir() and "ro=true" in run(["btrfs", "property", "get", "-ts", str(path), "ro"], seconds=_BTRFS)
 
     def adopt(self, snapshot: str, host: str) -> None:
-        marker = self._marker(snapshot, host)
-        if host and not marker.exists():
+        if host and not (marker := self._marker(snapshot, host)).exists():
             source = self._snapshots / snapshot
             run(["btrfs", "subvolume", "snapshot", "-r", str(source), str(marker)], seconds=_BTRFS)
 

@@ -13,13 +13,14 @@ from repositories import git_repository
 from sides import AgentSide, CheckoutSide, ConsulSide, NodeSide, ProxiesSide, StorageSide
 from world import Snapshot, World
 
+from handler.adapters.clock import SystemClock
 from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
 from handler.adapters.files import DeployDirectories, FileJournal
 from handler.adapters.git import Git
 from handler.adapters.lease import ConsulLeases
 from handler.adapters.proxies import NodeProxies
 from handler.core import names
-from handler.ports import Journal
+from handler.ports import Clock, Journal
 from handler.proxies.paths import Paths
 
 SIDES = ["memory", pytest.param("real", marks=pytest.mark.component)]
@@ -118,6 +119,11 @@ def journal(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Jou
     return ports(world, world.nodes["n1"]).journal if request.param == "memory" else FileJournal(tmp_path)
 
 
+@pytest.fixture(params=["memory", "real"])
+def clock(request: pytest.FixtureRequest, world: World) -> Clock:
+    return ports(world, world.nodes["n1"]).clock if request.param == "memory" else SystemClock()
+
+
 @pytest.fixture(params=SIDES)
 def checkout(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[CheckoutSide]:
     """git and the deploy directories."""
@@ -144,6 +150,10 @@ def storage(world: World) -> StorageSide:
     def break_off(snapshot: str) -> None:
         here.snapshots[snapshot] = Snapshot((), complete=False)
 
+    def schedule_by_hand(volume: str, action: str, minutes: int) -> None:
+        here.schedules.setdefault(volume, {})[action] = minutes
+        here.unpaused.add((volume, action))
+
     return StorageSide(
         ports(world, here).volumes,
         ports(world, there).volumes,
@@ -152,6 +162,8 @@ def storage(world: World) -> StorageSide:
         lambda where, volume, word: nodes[where].volumes[volume].append(word),
         lambda where, volume: list(nodes[where].volumes[volume]),
         break_off,
+        schedule_by_hand,
+        lambda volume: {action for name, action in here.unpaused if name == volume},
     )
 
 
@@ -170,6 +182,8 @@ def node(world: World) -> NodeSide:
         lambda app, deploy_id: here.code.fetch("git://git.example.com/some", "main", here.deploys.path(app, deploy_id)) and None,
         lambda volume, word: one.volumes[volume].append(word),
         lambda volume: list(one.volumes[volume]),
+        one.images.add,
+        lambda: set(one.images),
     )
 
 

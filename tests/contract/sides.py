@@ -52,7 +52,8 @@ class AgentSide(Waits):
 @dataclass(frozen=True)
 class NodeSide(Waits):
     """A node that apps can run on. ``publish`` makes a deploy directory with the compose file of :mod:`test_contract_compose`; ``write``
-    and ``read`` are what an app would do with a live volume.
+    and ``read`` are what an app would do with a live volume. ``tag`` makes an image of that name, ``images`` has the names of all that
+    ``tag`` made and that are still there.
     """
 
     compose: Compose
@@ -62,6 +63,8 @@ class NodeSide(Waits):
     publish: Callable[[str, str], None]
     write: Callable[[str, str], None]
     read: Callable[[str], list[str]]
+    tag: Callable[[str], object]
+    images: Callable[[], set[str]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ class CheckoutSide:
 @dataclass(frozen=True)
 class StorageSide:
     """Volumes of one node and of its peer. ``write`` and ``read`` are what an app would do with a live volume; ``break_off`` leaves what an
-    interrupted receive leaves.
+    interrupted receive leaves here. ``schedule_by_hand`` is what a person does here with Buttervolume's own command; ``unpaused`` are the
+    actions of a volume that Buttervolume's own scheduler carries out.
     """
 
     volumes: Volumes
@@ -98,3 +102,5 @@ class StorageSide:
     write: Callable[[str, str, str], None]
     read: Callable[[str, str], list[str]]
     break_off: Callable[[str], None]
+    schedule_by_hand: Callable[[str, str, int], None]
+    unpaused: Callable[[str], set[str]]

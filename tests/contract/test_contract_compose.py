@@ -1,6 +1,6 @@
 """``Compose``, and ``Probe`` of what it started: in memory; tests/lab/test_ports.py runs the same on a real node.
 
-Left out is what takes a command's time, or images: in memory no command runs, and nothing is built.
+Left out is what takes a command's time, or builds: in memory no command runs, and nothing is built.
 """
 
 import uuid
@@ -88,6 +88,20 @@ def test_a_project_that_is_not_there_can_be_stopped_and_removed(node: NodeSide) 
     node.compose.remove(project)
     node.compose.unpause([f"{project}-web-1"])
     assert node.compose.containers(project) == ()
+
+
+def test_images_of_a_prefix_are_removed_but_those_to_keep(node: NodeSide) -> None:
+    """What other apps built stays, also that of one whose name begins the same."""
+    one = names.project_name(f"contract{uuid.uuid4().hex[:8]}_main.12345")
+    prefix, other = f"cluster/{one}-", f"cluster/{one}5-web:d1"
+    node.compose.remove_images(prefix, [])
+    for name in (f"{prefix}web:d1", f"{prefix}web:d2", f"{prefix}db:d1", other):
+        node.tag(name)
+    for _ in range(2):
+        node.compose.remove_images(prefix, ["d2", "d3"])
+        assert node.images() == {f"{prefix}web:d2", other}
+    node.compose.remove_images(prefix, [])
+    assert node.images() == {other}
 
 
 def test_a_compose_file_that_does_not_parse_is_refused(app: App) -> None:

@@ -31,6 +31,19 @@ def test_journals_are_forgotten_but_those_to_keep(journal: Journal) -> None:
     assert journal.done("b_main.12345", "e1") == {"x"}
 
 
+def test_one_journal_is_erased_and_may_be_begun_anew(journal: Journal) -> None:
+    journal.erase(APP, "e1")
+    for app, event in ((APP, "e1"), (APP, "e2"), ("b_main.12345", "e1")):
+        journal.mark(app, event, "x")
+    for _ in range(2):
+        journal.erase(APP, "e1")
+        assert journal.done(APP, "e1") == frozenset()
+    assert journal.done(APP, "e2") == {"x"}
+    assert journal.done("b_main.12345", "e1") == {"x"}
+    journal.mark(APP, "e1", "y")
+    assert journal.done(APP, "e1") == {"y"}
+
+
 def test_a_branch_is_cloned_and_its_commit_returned(checkout: CheckoutSide) -> None:
     commit = checkout.fetch(APP, "20260101120000-ab12")
     assert len(commit) == 40

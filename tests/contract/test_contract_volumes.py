@@ -10,6 +10,7 @@ from handler.ports import Volumes
 
 NOWHERE = "10.211.55.250"
 """An address at which nobody answers."""
+PURGE = "purge:1h:1d"
 
 
 @pytest.fixture
@@ -149,3 +150,26 @@ def test_schedules_are_what_was_said_last(storage: StorageSide, volume: str) -> 
     storage.volumes.schedule(volume, {})
     storage.volumes.schedule(volume, {})
     assert storage.volumes.schedules().get(volume, {}) == {}
+
+
+def test_what_buttervolume_would_do_by_itself_is_paused_for_the_named_volumes_only(storage: StorageSide, volume: str) -> None:
+    """The lines stay, and say the same."""
+    other = f"{volume}2"
+    for name in (volume, other):
+        storage.schedule_by_hand(name, PURGE, 1440)
+        assert storage.unpaused(name) == {PURGE}
+    for _ in range(2):
+        storage.volumes.pause_schedules([volume, "contract-unknown"])
+        assert storage.unpaused(volume) == set()
+    assert storage.unpaused(other) == {PURGE}
+    assert storage.volumes.schedules()[volume] == storage.volumes.schedules()[other] == {PURGE: 1440}
+    for name in (volume, other):
+        storage.volumes.schedule(name, {})
+
+
+def test_what_the_handler_schedules_is_paused_also_what_a_person_wrote_before(storage: StorageSide, volume: str) -> None:
+    storage.schedule_by_hand(volume, PURGE, 1440)
+    for minutes in (1440, 60):
+        storage.volumes.schedule(volume, {PURGE: minutes})
+        assert storage.unpaused(volume) == set()
+    storage.volumes.schedule(volume, {})

@@ -12,11 +12,13 @@ import pytest
 from sides import NodeSide, ProxiesSide, StorageSide
 from test_contract_compose import *  # noqa: F403 the tests
 from test_contract_proxies import *  # noqa: F403
+from test_contract_stock import *  # noqa: F403
 from test_contract_volumes import *  # noqa: F403
 
 from clusterlab.node import Node
 from handler import errors
 from handler.core import names
+from handler.core.copies import Held
 from handler.core.model import Container
 
 pytestmark = pytest.mark.lab
@@ -27,7 +29,7 @@ from handler import errors, settings, wiring
 port, name, args, more = json.load(sys.stdin)
 try:
     found = getattr(getattr(wiring.wire(settings.read()), port), name)(*[(lambda: None) if arg == "guard" else arg for arg in args], **more)
-    print(json.dumps({"found": found}, default=vars))
+    print(json.dumps({"found": found}, default=lambda one: sorted(one) if isinstance(one, frozenset) else vars(one)))
 except errors.ClusterError as error:
     print(json.dumps({"error": type(error).__name__, "text": str(error)}))
 """
@@ -51,6 +53,7 @@ networks:
   cluster_default:
     external: true
 """
+IMAGE, TAGS = "{{.Repository}}:{{.Tag}}", "cluster/contract"
 LIVE, SNAPSHOTS = "/var/lib/buttervolume/volumes", "/var/lib/buttervolume/snapshots"
 WORKER = ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "worker"]
 
@@ -70,9 +73,23 @@ class Remote:
         if "error" in said:
             error = getattr(errors, said["error"])
             raise error(said["text"])
-        if name == "containers":
-            return tuple(Container(**one) for one in said["found"])
-        return tuple(said["found"]) if isinstance(said["found"], list) else said["found"]
+        return _READ.get(name, _plain)(said["found"])
+
+
+def _plain(found: Any) -> Any:
+    return tuple(found) if isinstance(found, list) else found
+
+
+def _stock(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[Held]]:
+    return {volume: [Held(**{**one, "hosts": tuple(one["hosts"])}) for one in held] for volume, held in found.items()}
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "containers": lambda found: tuple(Container(**one) for one in found),
+    "listed": frozenset,
+    "stock": _stock,
+}
+"""What JSON has no word for."""
 
 
 @pytest.fixture
@@ -88,6 +105,8 @@ def storage(lab: Any) -> Iterator[StorageSide]:
         lambda where, name, word: _write(nodes[where], name, word),
         lambda where, name: _read(nodes[where], name),
         lambda snapshot: here.inside(["btrfs", "subvolume", "create", f"{SNAPSHOTS}/{snapshot}"]) and None,
+        lambda name, action, minutes: here.inside(["buttervolume", "schedule", action, str(minutes), name]) and None,
+        lambda name: _unpaused(here, name),
     )
     for node in nodes.values():
         _clean(node)
@@ -113,6 +132,8 @@ def node(lab: Any) -> Iterator[NodeSide]:
         publish,
         lambda name, word: _write(here, name, word),
         lambda name: _read(here, name),
+        lambda name: here.inside(["docker", "tag", "debian:trixie-slim", name]),
+        lambda: set(here.inside(["docker", "images", "--format", IMAGE, f"{TAGS}*"]).stdout.split()),
     )
     _clean(here)
 
@@ -144,12 +165,22 @@ def _read(node: Node, volume: str) -> list[str]:
     return node.inside(["cat", f"{LIVE}/{volume}/words"]).stdout.split("\n")[:-1]
 
 
+def _unpaused(node: Node, volume: str) -> set[str]:
+    """Lines of the command are ``ACTION MINUTES VOLUME``, and ``(paused)`` if it is."""
+    lines = [line.split() for line in node.inside(["buttervolume", "scheduled"]).stdout.splitlines()]
+    return {words[0] for words in lines if words[2:] == [volume]}
+
+
 def _clean(node: Node) -> None:
     """Volumes can be removed when their containers are gone."""
     node.inside(
         ["sh", "-c", "docker ps -aq --filter name=^contract | xargs -r docker rm -f; rm -rf /deploy/contract* /run/cluster/own/contract*"]
     )
+    node.inside(["sh", "-c", f"docker images --format '{IMAGE}' '{TAGS}*' | xargs -r docker rmi"])
     port = Remote(node, "volumes")
+    for name in port.schedules():
+        if name.startswith("contract"):
+            port.schedule(name, {})
     for name in node.inside(["ls", LIVE]).stdout.split():
         if name.startswith("contract"):
             port.remove(name)

@@ -158,6 +158,7 @@ class Compose(Docker):
 
     def remove_images(self, app_tag_prefix: str, keep: Sequence[str]) -> None:
         self.ask(f"remove images {app_tag_prefix} but {keep}", change=False)
+        self.node.images -= {tag for tag in self.node.images if tag.startswith(app_tag_prefix) and tag.rpartition(":")[2] not in keep}
 
 
 class Volumes(Docker):
@@ -199,9 +200,13 @@ class Volumes(Docker):
         peer = next((node for node in self.world.nodes.values() if node.address == host), None)
         if peer is None or snapshot not in self.node.snapshots:
             raise errors.CommandFailed(f"snapshot {snapshot} cannot be sent to {host}")
+        if host in self.node.snapshots[snapshot].hosts:
+            return
         self._reach(peer)
         if snapshot in peer.snapshots and peer.snapshots[snapshot].complete:
+            self._mark(snapshot, host)
             return
+        peer.snapshots.pop(snapshot, None)  # what a send left behind is deleted, and all of it comes anew
         peer.snapshots[snapshot] = Snapshot((), complete=False)
         self.act(f"sending {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
         self.may_fail("send")
@@ -210,7 +215,14 @@ class Volumes(Docker):
             raise errors.CommandFailed(f"{host} has no space left")
         if snapshot not in self.node.snapshots:
             raise errors.CommandFailed(f"{snapshot} was dropped while it was sent")
-        peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data)
+        peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data, received=True)
+        self._mark(snapshot, host)
+
+    def _mark(self, snapshot: str, host: str) -> None:
+        """Of all snapshots of a volume, one is marked as what a host was sent last."""
+        for name in self.copies(snapshot.partition("@")[0]):
+            self.node.snapshots[name].hosts -= {host}
+        self.node.snapshots[snapshot].hosts |= {host}
 
     def _reach(self, peer: Any) -> None:
         if not peer.up or self.world.now < max(peer.alone_until, self.node.alone_until):
@@ -225,6 +237,8 @@ class Volumes(Docker):
 
     def adopt(self, snapshot: str, host: str) -> None:
         self.look(f"adopt {snapshot} of {host}")
+        if host and snapshot in self.node.snapshots:
+            self.node.snapshots[snapshot].hosts |= {host}
 
     def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
         self.act(f"restore {snapshot}")
@@ -247,23 +261,27 @@ class Volumes(Docker):
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
         self.ask(f"schedule {volume} {dict(actions)}")
         self.node.schedules[volume] = dict(actions)
+        self.pause_schedules([volume])
 
     def pause_schedules(self, volumes: Collection[str]) -> None:
-        pass
+        self.node.unpaused = {line for line in self.node.unpaused if line[0] not in volumes}
 
     def schedules(self) -> Mapping[str, Mapping[str, int]]:
         self.look("schedules")
         return {volume: dict(actions) for volume, actions in self.node.schedules.items()}
 
     def listed(self) -> frozenset[str]:
-        return frozenset(self.node.snapshots)
+        markers = (f"{name}@{host}" for name, one in self.node.snapshots.items() for host in one.hosts)
+        return frozenset((*self.node.snapshots, *markers))
 
     def stock(self) -> Mapping[str, Sequence[Held]]:
         self.look("stock")
         found: dict[str, list[Held]] = {}
         for name, one in self.node.snapshots.items():
-            found.setdefault(name.partition("@")[0], []).append(Held(name, one.complete))
+            held = Held(name, one.complete, one.received, tuple(sorted(one.hosts)))
+            found.setdefault(name.partition("@")[0], []).append(held)
         return found
 
     def size(self, snapshot: str, seconds: float) -> int | None:  # noqa: ARG002
-        return len(self.node.snapshots[snapshot].data)
+        found = self.node.snapshots.get(snapshot)
+        return len("".join(found.data)) if found else None

@@ -82,7 +82,9 @@ class Proxies(Port):
         pass
 
     def check(self, app: str, site: str, haproxy: Mapping[str, Any]) -> None:
-        pass
+        """Of all that a part may have, ``nonsense`` is refused."""
+        if "nonsense" in f"{site} {haproxy}":
+            raise errors.BadInput(f"the proxies refuse the part of {app}: nonsense")
 
     def prepare(self, app: str, site: str) -> None:
         self.act(f"prepare the routes of {app}")

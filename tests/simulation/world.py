@@ -40,13 +40,19 @@ class Check:
 
 @dataclass
 class Snapshot:
+    """``received`` from another node; ``hosts`` have it too, as markers say."""
+
     data: tuple[str, ...]
     complete: bool = True
+    received: bool = False
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)
 class Node(Stalls):
-    """``tokens`` and ``held`` are in memory and go with the power; the rest is on disk."""
+    """``tokens`` and ``held`` are in memory and go with the power; the rest is on disk. ``snapshots`` are in the order of their arrival;
+    ``unpaused`` are those (volume, action) of ``schedules`` that Buttervolume's own scheduler carries out.
+    """
 
     name: str
     address: str
@@ -68,6 +74,8 @@ class Node(Stalls):
     deploys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     journal: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     schedules: dict[str, dict[str, int]] = field(default_factory=dict)
+    unpaused: set[tuple[str, str]] = field(default_factory=set)
+    images: set[str] = field(default_factory=set)
     services: dict[str, dict[str, Check]] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     held: dict[str, float] = field(default_factory=dict)

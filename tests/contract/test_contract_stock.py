@@ -1,0 +1,163 @@
+"""``Volumes``: what is on a node, in which order it came, whole or not, and who else has it: what "newest" and "needed" are decided by.
+
+In memory; tests/lab/test_ports.py runs the same on real nodes.
+"""
+
+import uuid
+
+import pytest
+from sides import StorageSide
+from test_contract_volumes import NOWHERE
+
+from handler.core.copies import Held
+from handler.errors import CommandFailed
+from handler.ports import Volumes
+
+
+@pytest.fixture
+def volume() -> str:
+    return f"contract{uuid.uuid4().hex[:8]}_data"
+
+
+def _guard() -> None:
+    pass
+
+
+def _snapshot(volumes: Volumes, volume: str) -> str:
+    return volumes.snapshot([volume])[volume]
+
+
+def _stock(volumes: Volumes, volume: str) -> list[Held]:
+    return list(volumes.stock().get(volume, ()))
+
+
+def _listed(volumes: Volumes, volume: str) -> set[str]:
+    return {name for name in volumes.listed() if name.startswith(f"{volume}@")}
+
+
+def test_what_was_taken_here_is_in_stock_in_its_order(storage: StorageSide, volume: str) -> None:
+    assert _stock(storage.volumes, volume) == []
+    storage.volumes.create(volume, {})
+    assert _stock(storage.volumes, volume) == [], "a live volume is no snapshot"
+    first, second = _snapshot(storage.volumes, volume), _snapshot(storage.volumes, volume)
+    assert _stock(storage.volumes, volume) == [Held(first), Held(second)]
+    assert _listed(storage.volumes, volume) == {first, second}
+    storage.volumes.drop(first)
+    assert _stock(storage.volumes, volume) == [Held(second)]
+    assert _listed(storage.volumes, volume) == {second}
+
+
+def test_what_was_live_before_a_restore_is_the_newest(storage: StorageSide, volume: str) -> None:
+    """The live volume had what nobody else has."""
+    storage.volumes.create(volume, {})
+    named = _snapshot(storage.volumes, volume)
+    storage.volumes.restore(named, volume)
+    (kept,) = _listed(storage.volumes, volume) - {named}
+    assert _stock(storage.volumes, volume) == [Held(named), Held(kept)]
+
+
+def test_what_was_sent_is_received_there_and_the_last_one_is_marked_here(storage: StorageSide, volume: str) -> None:
+    """The marker is the parent of the next send; sending once more changes nothing."""
+    here, there = storage.volumes, storage.peer
+    here.create(volume, {})
+    first, second = _snapshot(here, volume), _snapshot(here, volume)
+    here.send(first, storage.peer_host, _guard)
+    assert _stock(here, volume) == [Held(first, hosts=(storage.peer_host,)), Held(second)]
+    assert _listed(here, volume) == {first, second, f"{first}@{storage.peer_host}"}
+    for _ in range(2):
+        here.send(second, storage.peer_host, _guard)
+        assert _stock(here, volume) == [Held(first), Held(second, hosts=(storage.peer_host,))]
+        assert _listed(here, volume) == {first, second, f"{second}@{storage.peer_host}"}
+        assert _stock(there, volume) == [Held(first, received=True), Held(second, received=True)]
+    assert _listed(there, volume) == {first, second}
+    assert here.copies(volume) == there.copies(volume) == (first, second)
+
+
+def test_stock_is_in_the_order_of_arrival_whatever_the_names_say(storage: StorageSide, volume: str) -> None:
+    """Nodes' clocks differ: what came last is the newest."""
+    storage.volumes.create(volume, {})
+    older, newer = _snapshot(storage.volumes, volume), _snapshot(storage.volumes, volume)
+    for name in (newer, older):
+        storage.volumes.send(name, storage.peer_host, _guard)
+    assert _stock(storage.peer, volume) == [Held(newer, received=True), Held(older, received=True)]
+    assert storage.peer.copies(volume) == (older, newer)
+
+
+def test_what_was_received_is_marked_when_it_is_adopted_and_the_marker_goes_with_it(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    sent = _snapshot(storage.volumes, volume)
+    storage.volumes.send(sent, storage.peer_host, _guard)
+    storage.peer.adopt(sent, "")
+    assert _stock(storage.peer, volume) == [Held(sent, received=True)]
+    for _ in range(2):
+        storage.peer.adopt(sent, storage.host)
+        assert _stock(storage.peer, volume) == [Held(sent, received=True, hosts=(storage.host,))]
+        assert _listed(storage.peer, volume) == {sent, f"{sent}@{storage.host}"}
+    storage.peer.drop(sent)
+    assert _stock(storage.peer, volume) == []
+    assert _listed(storage.peer, volume) == set()
+
+
+def test_a_snapshot_is_marked_for_every_host_that_has_it(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    sent = _snapshot(storage.volumes, volume)
+    storage.volumes.send(sent, storage.peer_host, _guard)
+    storage.volumes.adopt(sent, NOWHERE)
+    assert _stock(storage.volumes, volume) == [Held(sent, hosts=tuple(sorted((storage.peer_host, NOWHERE))))]
+
+
+def test_what_is_marked_is_not_sent_again_even_if_it_is_gone_there(storage: StorageSide, volume: str) -> None:
+    """Whoever needs to know that it is there asks the other node."""
+    storage.volumes.create(volume, {})
+    sent = _snapshot(storage.volumes, volume)
+    storage.volumes.send(sent, storage.peer_host, _guard)
+    storage.peer.drop(sent)
+    storage.volumes.send(sent, storage.peer_host, _guard)
+    assert _stock(storage.peer, volume) == []
+
+
+def test_a_send_to_nobody_leaves_no_marker(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    taken = _snapshot(storage.volumes, volume)
+    with pytest.raises(CommandFailed):
+        storage.volumes.send(taken, NOWHERE, _guard)
+    assert _stock(storage.volumes, volume) == [Held(taken)]
+
+
+def test_a_send_broken_off_leaves_a_part_that_is_neither_complete_nor_received(storage: StorageSide, volume: str) -> None:
+    """It is listed, so that whoever waits sees it arrive. The next send replaces it, and is then what came last."""
+    here, there = storage.volumes, storage.peer
+    there.create(volume, {})
+    sent, later = _snapshot(there, volume), _snapshot(there, volume)
+    storage.break_off(sent)
+    assert _stock(here, volume) == [Held(sent, complete=False)]
+    assert _listed(here, volume) == {sent}
+    there.send(later, storage.host, _guard)
+    assert _stock(here, volume) == [Held(sent, complete=False), Held(later, received=True)]
+    there.send(sent, storage.host, _guard)
+    assert _stock(here, volume) == [Held(later, received=True), Held(sent, received=True)]
+    assert here.complete(sent)
+
+
+def test_a_part_can_be_dropped(storage: StorageSide, volume: str) -> None:
+    part = f"{volume}@2020-01-01T00:00:00.000000"
+    storage.break_off(part)
+    storage.volumes.drop(part)
+    assert _stock(storage.volumes, volume) == []
+    assert _listed(storage.volumes, volume) == set()
+
+
+def test_a_snapshot_has_a_size_of_its_own_and_what_is_not_here_has_none(storage: StorageSide, volume: str) -> None:
+    """What is written later does not change it. Left out is that to add up takes time: in memory it does not."""
+    storage.volumes.create(volume, {})
+    storage.write("here", volume, "one")
+    small = _snapshot(storage.volumes, volume)
+    before = storage.volumes.size(small, 30.0)
+    storage.write("here", volume, "x" * 100_000)
+    large = _snapshot(storage.volumes, volume)
+    after = storage.volumes.size(large, 30.0)
+    assert isinstance(before, int)
+    assert isinstance(after, int)
+    assert after - before >= 90_000
+    assert storage.volumes.size(small, 30.0) == before
+    assert storage.volumes.size(f"{volume}@2020-01-01T00:00:00.000000", 30.0) is None
