@@ -11,7 +11,7 @@ from memory_consul import Port
 from world import Container, Snapshot
 
 from handler import errors
-from handler.core import names
+from handler.core import copies, names
 from handler.core.composefile import OVERRIDE
 from handler.core.copies import Held
 from handler.core.model import Container as Seen
@@ -21,6 +21,8 @@ START = 1_700_000_000
 """Seconds since the epoch when the world begins."""
 ADDRESS, PORT = "172.18.0.9", 80
 """Where each app listens, on each node."""
+HURRIED = "purge:1m:1m"
+"""The shortest purge that people can schedule: what is older than a minute goes."""
 BOOTED = "+"
 """Starts a word that a version itself writes into its volume when it first starts, or by ``update.sh``."""
 
@@ -29,6 +31,10 @@ def split(directory: str) -> tuple[str, str]:
     """(app, deploy id): deploy ids have one dash inside."""
     app, day, rest = directory.removeprefix("/deploy/").rsplit("-", 2)
     return app, f"{day}-{rest}"
+
+
+def _hurried(action: str) -> str:
+    return HURRIED if action.startswith(copies.PURGE) else action
 
 
 class Disk(Port):
@@ -201,8 +207,9 @@ class Volumes(Docker):
             raise errors.CommandFailed(f"snapshot {snapshot} cannot be sent to {host}")
         self._reach(peer)
         if snapshot in peer.snapshots and peer.snapshots[snapshot].complete:
+            self._mark(snapshot, host)
             return
-        peer.snapshots[snapshot] = Snapshot((), complete=False)
+        peer.snapshots[snapshot] = Snapshot((), complete=False, received=True)
         self.act(f"sending {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
         self.may_fail("send")
         self._reach(peer)
@@ -210,7 +217,16 @@ class Volumes(Docker):
             raise errors.CommandFailed(f"{host} has no space left")
         if snapshot not in self.node.snapshots:
             raise errors.CommandFailed(f"{snapshot} was dropped while it was sent")
-        peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data)
+        peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data, received=True)
+        self._mark(snapshot, host)
+
+    def _mark(self, snapshot: str, host: str) -> None:
+        """The parent of the next send to that host: Buttervolume keeps one marker for each."""
+        volume = snapshot.partition("@")[0] + "@"
+        for name, one in self.node.snapshots.items():
+            if host in one.hosts and name.startswith(volume):
+                one.hosts = tuple(other for other in one.hosts if other != host)
+        self.node.snapshots[snapshot].hosts += (host,)
 
     def _reach(self, peer: Any) -> None:
         if not peer.up or self.world.now < max(peer.alone_until, self.node.alone_until):
@@ -225,6 +241,9 @@ class Volumes(Docker):
 
     def adopt(self, snapshot: str, host: str) -> None:
         self.look(f"adopt {snapshot} of {host}")
+        one = self.node.snapshots.get(snapshot)
+        if one and host not in one.hosts:
+            one.hosts += (host,)
 
     def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
         self.act(f"restore {snapshot}")
@@ -241,8 +260,9 @@ class Volumes(Docker):
 
     def drop(self, snapshot: str) -> None:
         self.ask(f"drop {snapshot}")
-        if self.node.snapshots.pop(snapshot, None):
-            self.world.on_drop(snapshot)
+        if snapshot in self.node.snapshots:
+            self.world.on_drop(self.node, snapshot)
+            del self.node.snapshots[snapshot]
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
         self.ask(f"schedule {volume} {dict(actions)}")
@@ -253,6 +273,8 @@ class Volumes(Docker):
 
     def schedules(self) -> Mapping[str, Mapping[str, int]]:
         self.look("schedules")
+        if self.world.hurried():
+            return {volume: {_hurried(action): 1 for action in actions} for volume, actions in self.node.schedules.items()}
         return {volume: dict(actions) for volume, actions in self.node.schedules.items()}
 
     def listed(self) -> frozenset[str]:
@@ -262,7 +284,7 @@ class Volumes(Docker):
         self.look("stock")
         found: dict[str, list[Held]] = {}
         for name, one in self.node.snapshots.items():
-            found.setdefault(name.partition("@")[0], []).append(Held(name, one.complete))
+            found.setdefault(name.partition("@")[0], []).append(Held(name, one.complete, one.received, one.hosts))
         return found
 
     def size(self, snapshot: str, seconds: float) -> int | None:  # noqa: ARG002
