@@ -11,6 +11,7 @@ from handler.context import Context
 from handler.core import certificates, checks, copies, history, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckIndex, Delete, DeleteTree, Op
+from handler.core.model import Role
 from handler.residence import Residence, begun, residence
 
 log = logging.getLogger(__name__)
@@ -134,8 +135,12 @@ def remove_checkouts(ctx: Context, step: s.RemoveCheckouts) -> None:
 def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
     """Only after ``step.slave`` has said that its copy is complete; the source of a move has its released snapshots.
 
-    What only this node had when it was replaced as the master is no copy, and stays.
+    What only this node had when it was replaced as the master is no copy, and stays. A node that was down meanwhile may be the slave again,
+    by a later operation: then what it has is the copy.
     """
+    lives = residence(ctx.ports.store, ctx.app) or Residence()
+    if lives.placement.role(ctx.me) is not Role.NOTHING:
+        return
     volumes: tuple[str, ...] = step.volumes
     if step.slave != ctx.op.source:
         found = ctx.wait_for("copied", step.slave, limits.COPY, tail=True)

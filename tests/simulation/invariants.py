@@ -1,7 +1,7 @@
 """The invariants, I1 to I7: one function each, which says what is wrong, or nothing.
 
-``AFTER_CHANGE`` is asked after every step that changed something, ``ON_WRITE`` at every write to Consul, ``AT_THE_END`` when nothing
-moves any more.
+``AFTER_CHANGE`` is asked after every step that changed something, ``ON_WRITE`` at every write to Consul, ``ON_DROP`` before a snapshot is
+deleted, ``AT_THE_END`` when nothing moves any more.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from memory_docker import BOOTED
 
-from handler.core import names
+from handler import chronicle
+from handler.core import copies, names
 from handler.core.model import Kind, Operation
 from handler.residence import residence
 
 if TYPE_CHECKING:
     from apps import App
     from run import Run
+    from world import Node
 
 
 # --- after every change ----------------------------------------------------------------------------------------------
@@ -74,12 +76,58 @@ def i2_all_acknowledged_is_served(run: Run, app: App, data: list[str], where: st
     return f"I4: {where} serves {data} of {app.name}, but {left} was aborted" if left else ""
 
 
-def i6_the_last_second_copy_stays(run: Run, app: App) -> str:
-    """Asked when a snapshot was deleted: another node than the master's still has a complete one, if any had."""
+# --- before a snapshot is deleted --------------------------------------------------------------------------------------
+
+
+def i6_the_last_second_copy_stays(run: Run, app: App, node: Node, snapshot: str) -> str:
+    """Another node than the master's still has a complete one, if any had."""
     master = run.records[app.name].get("master")
-    others = [node for node in run.world.nodes.values() if node.name != master]
-    complete = [s for node in others for name, s in node.snapshots.items() if name.startswith(app.volume + "@") and s.complete]
-    return "" if complete or not master else f"I6: there is no second copy of {app.name} any more"
+    if node.name == master or not node.snapshots[snapshot].complete:
+        return ""
+    others = [other for other in run.nodes if other.name != master]
+    left = [name for other in others for name in _complete(other, app) if (other, name) != (node, snapshot)]
+    return "" if left or not master else f"I6: there is no second copy of {app.name} any more"
+
+
+def i6_what_is_needed_stays(run: Run, app: App, node: Node, snapshot: str) -> str:
+    """On master and slave: what the slave says it has, what a takeover would start from, and the parent of the next send."""
+    master, slave = (run.world.nodes.get(run.records[app.name].get(role) or "") for role in ("master", "slave"))
+    if node not in (master, slave) or not node.snapshots[snapshot].complete:
+        return ""
+    if slave and snapshot == _verified(run, app, slave):
+        return f"I6: {node.name} drops {snapshot}, the last verified copy"
+    if snapshot == _newest(run, app, node):
+        return f"I6: {node.name} drops {snapshot}, its last"
+    if master and slave and snapshot == _parent(app, master, slave):
+        return f"I6: {node.name} drops {snapshot}, the parent of what {master.name} sends to {slave.name} next"
+    return ""
+
+
+def _complete(node: Node, app: App) -> list[str]:
+    """In the order in which they came to be there."""
+    return [name for name, one in node.snapshots.items() if one.complete and name.startswith(app.volume + "@")]
+
+
+def _verified(run: Run, app: App, slave: Node) -> str:
+    entry = run.world.kv.get(names.node_key(slave.name))
+    about = {slave.name: json.loads(entry.value)} if entry else {}
+    return copies.snapshot_of(copies.said_of(about, slave.name, app.name), app.volume)
+
+
+def _newest(run: Run, app: App, node: Node) -> str:
+    """What only a replaced master had is no copy."""
+    kept = chronicle.kept(run.reader, app.name, node.name)
+    return next((name for name in reversed(_complete(node, app)) if name not in kept), "")
+
+
+def _parent(app: App, master: Node, slave: Node) -> str:
+    """Buttervolume takes the last by its name of those that have a marker; it is of use if the slave still has it."""
+    marked = [name for name in _complete(master, app) if slave.address in master.snapshots[name].hosts]
+    last = max(marked, default="")
+    return last if last in _complete(slave, app) else ""
+
+
+ON_DROP = (i6_the_last_second_copy_stays, i6_what_is_needed_stays)
 
 
 # --- at every write to Consul ----------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ A table of name -> (what is patched, what the runs are drawn from). The second p
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,9 +15,11 @@ from run import Profile
 from handler import context, execute, node, pursue, trial
 from handler.actions import ACTIONS, start, switch
 from handler.context import Context
-from handler.core import composefile, names, record
+from handler.core import composefile, names, record, retention
 from handler.core import steps as s
+from handler.core.copies import Held
 from handler.core.kv import CheckAbsent, Set
+from handler.purges import Purges
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -94,6 +96,28 @@ def _forgets_at_once(ctx: Context, step: s.ForgetCopies) -> None:
             ctx.ports.volumes.drop(name)
 
 
+def _purge_keeps(needed: Callable[[Sequence[Held], Iterable[str]], Iterable[str]], *, point: bool = True) -> Patch:
+    """``needed`` instead of retention's own; with or without the last ``point`` that the volumes share."""
+
+    def patched(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(retention, "needed", needed)
+        if not point:
+            patch.setattr(retention, "last_point", lambda *_: frozenset())
+
+    return patched
+
+
+_NEEDED = retention.needed
+
+
+def _but_what_others_have(held: Sequence[Held], named: Iterable[str]) -> Iterable[str]:
+    return _NEEDED([replace(one, hosts=()) for one in held], named)
+
+
+def _but_the_last(held: Sequence[Held], named: Iterable[str]) -> Iterable[str]:
+    return {*(one.name for one in held if one.hosts), *named}
+
+
 def _source_aborts_by_itself(patch: pytest.MonkeyPatch) -> None:
     settle = execute._settle
 
@@ -136,6 +160,14 @@ DEAF = Profile(
 )
 KILLS = Profile(faults=("handler killed", "power lost", "cut from Consul"), most_faults=6, apps=(1,), nodes=(2, 3))
 FREEZING = Profile(faults=("handler killed",), moments=("unpause",), apps=(1,), nodes=(2, 3), copying=1.0)
+LATE = Profile(
+    faults=("cut from peers", "cut from Consul", "handler stalls", "disk full", "program fails"),
+    most_faults=6,
+    copying=1.0,
+    apps=(1,),
+    nodes=(2, 3),
+    gaps=(20.0, 100.0),
+)
 POWER = Profile(faults=("power lost",), apps=(1,), nodes=(2, 3))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
 
@@ -167,5 +199,10 @@ PLANTED: dict[str, Planted] = {
     "hold is not lifted": Planted(_does_nothing(s.LiftHold), FAILS),
     "hold although the operation has ended": Planted(_instead(switch, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
+    "a purge keeps nothing that is needed": Planted(_purge_keeps(lambda _held, _named: (), point=False)),
+    "a purge keeps only what is named": Planted(_purge_keeps(lambda _held, named: set(named)), LATE),
+    "a purge does not keep the verified copy": Planted(_instead(Purges, "_verified", lambda *_: set()), LATE),
+    "a purge does not keep the parent of the next send": Planted(_purge_keeps(_but_what_others_have), LATE),
+    "a purge does not keep the last snapshot": Planted(_purge_keeps(_but_the_last, point=False), LATE),
     "what was frozen stays so after a crash": Planted(_instead(node, "recover", lambda _ports, _app: None), FREEZING),
 }

@@ -12,7 +12,7 @@ from typing import Any
 from apps import APPS
 from daemons import Daemons
 from faults import FAULTS, SECONDS
-from invariants import AFTER_CHANGE, AT_THE_END, ON_WRITE, i2_all_acknowledged_is_served, i6_the_last_second_copy_stays
+from invariants import AFTER_CHANGE, AT_THE_END, ON_DROP, ON_WRITE, i2_all_acknowledged_is_served
 from memory_docker import BOOTED, START
 from people import People
 from world import Node, World
@@ -57,7 +57,7 @@ class Profile:
 @dataclass
 class Run:
     """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says; ``deploys`` are those that
-    were committed, by app; ``ended`` is when operations did, by event.
+    were committed, by app; ``ended`` is when operations did, by event; ``lent`` are the snapshots that were sent for a migrate.
     """
 
     seed: int
@@ -71,6 +71,7 @@ class Run:
     intents: list[str] = field(default_factory=list)
     aborted: dict[str, set[str]] = field(default_factory=dict)
     failing: dict[str, int] = field(default_factory=dict)
+    lent: set[str] = field(default_factory=set)
     messages: list[Message] = field(default_factory=list)
     pending: int = 0
     session_ended: float = 0.0
@@ -83,6 +84,7 @@ class Run:
         self.nodes = tuple(self.world.nodes.values())
         self.world.failing, self.world.on_step = self._fails, self._step
         self.world.on_write, self.world.on_drop = self._written, self._dropped
+        self.world.hurried = lambda: self.world.now < self.quiet
         self.reader, self.people = Reader(self.world), People(self)
         for one in self.apps:
             self.acked[one.name], self.records[one.name], self.deploys[one.name], self.aborted[one.name] = [], {}, [], set()
@@ -171,6 +173,8 @@ class Run:
             _, event, part = rest.rsplit("/", 2)
             if part == "plan":
                 self.plans[event] = read_operation(text)
+            elif part == "origin":
+                self.lent.update(json.loads(text).values())
             elif part == "outcome":
                 self._ended(event, json.loads(text)["outcome"])
 
@@ -187,12 +191,12 @@ class Run:
         for snapshot in given.values():  # each app has one volume
             self.acked[op.app][:] = [word for word in self.world.taken[snapshot] if not word.startswith(BOOTED)]
 
-    def _dropped(self, snapshot: str) -> None:
+    def _dropped(self, node: Node, snapshot: str) -> None:
         """What was only sent for a migrate is nobody's second copy."""
-        lent = any(snapshot in entry.value for key, entry in self.world.kv.items() if key.endswith("/origin"))
         for one in self.apps:
-            if one.volume == snapshot.partition("@")[0] and not lent:
-                self._check(i6_the_last_second_copy_stays(self, one))
+            if one.volume == snapshot.partition("@")[0] and snapshot not in self.lent:
+                for invariant in ON_DROP:
+                    self._check(invariant(self, one, node, snapshot))
 
     def _check(self, complaint: str) -> None:
         if complaint:

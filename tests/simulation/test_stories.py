@@ -73,6 +73,19 @@ def test_a_master_that_was_replaced_while_its_own_operation_was_open_starts_noth
     assert story.records[story.apps[0].name]["master"] == "n3"
 
 
+def test_a_slave_that_was_down_keeps_its_copies_although_an_operation_that_it_missed_had_freed_it() -> None:
+    """It is the slave again when it is back, and the master has nothing newer there. Seed 4322 of 6,000."""
+    story = Story(1, QUIET)
+    n2 = story.world.nodes["n2"]
+    story.tell(1.0, "deploy", master="n3", slave="n2")
+    story.tell(60.0, "deploy", master="n1", slave="n3")
+    story.when("n1", "before begun start the containers", 1, lambda _: power_lost(story, n2, 200.0))
+    story.tell(120.0, "deploy", master="n3", slave="n2")
+    story.go()
+    assert list(story.outcomes.values()) == ["committed"] * 3
+    assert n2.snapshots
+
+
 def test_a_master_announces_itself_although_a_takeover_began_that_is_aborted_later() -> None:
     story = Story(1, QUIET)
     n2, n3 = (story.world.nodes[name] for name in ("n2", "n3"))

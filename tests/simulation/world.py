@@ -83,7 +83,8 @@ class Node(Stalls):
 
 class World(Scheduler):
     """One run. ``failing`` is asked before something that may fail; ``sick`` deploys never become healthy; ``taken`` is what was in
-    each snapshot, wherever it is.
+    each snapshot, wherever it is; ``on_drop`` is asked before a snapshot goes; while all is ``hurried``, copies are made and purged each
+    minute.
     """
 
     def __init__(self, seed: int, names: Iterable[str]) -> None:
@@ -97,7 +98,8 @@ class World(Scheduler):
         self.boot: Callable[[Node], None] = lambda _node: None
         self.failing: Callable[[str], bool] = lambda _what: False
         self.on_write: Callable[[str, Entry | None, str | None], None] = lambda _key, _old, _new: None
-        self.on_drop: Callable[[str], None] = lambda _snapshot: None
+        self.on_drop: Callable[[Node, str], None] = lambda _node, _snapshot: None
+        self.hurried: Callable[[], bool] = lambda: False
         self.sick: set[str] = set()
         self.taken: dict[str, tuple[str, ...]] = {}
         self._opened = 0
