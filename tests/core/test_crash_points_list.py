@@ -16,7 +16,7 @@ def test_every_step_that_has_an_action_is_killed_before_and_after() -> None:
     assert points >= {(step, moment) for step in ACTIONS for moment in ("begun", "done")}
 
 
-def test_every_point_of_every_plan_is_done_in_a_setup_where_it_is_alike() -> None:
+def test_every_point_of_every_kind_of_event_is_done_in_a_setup_where_it_is_alike() -> None:
     done = set()
     for job in jobs():
         part = plan(job.setup.operation(), VICTIM)

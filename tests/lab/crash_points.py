@@ -155,14 +155,10 @@ class _Shares:
 
 
 def likeness(setup: Setup, part: Plan, name: str, number: int) -> tuple[Any, ...]:
-    """What is the same for points that need to be done once only: the step, the one before it, and what a failure takes back.
-
-    The way back after an abort differs from kind to kind; the tail after a commit, whose steps do not depend on each other, does not.
-    """
-    points = phases(part)[name]
-    before = type(points[number - 2].step) if number > 1 else None
-    back = {"before": tuple(type(step) for step in _taken_back(part)), "back": setup.kind}.get(name)
-    return (name, part.leads, points[number].moment, type(points[number].step), before, back)
+    """What is the same for points that need to be done once only: the kind of event, the step, and what a failure takes back."""
+    point = phases(part)[name][number]
+    back = tuple(type(step) for step in _taken_back(part)) if name == "before" else ()
+    return (setup.kind, name, part.leads, point.moment, type(point.step), back)
 
 
 def _points(phase: str, steps: Iterable[Step]) -> tuple[Point, ...]:
