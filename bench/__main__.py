@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from bench import failure, move, routes, start
+from bench import failure, move, routes, simulation, start
 from clusterlab import cluster, images
 
 RESULTS = Path(__file__).parent / "results" / "latest.rst"
@@ -19,9 +19,10 @@ Times are in milliseconds where nothing else is said: minimum, median, maximum. 
 
 
 def main() -> int:
+    rates = simulation.measure()
     cluster.up(3)
     try:
-        rows = [start.measure(images.SERVICES), move.measure(), *failure.measure(), *routes.measure()]
+        rows = [start.measure(images.SERVICES), move.measure(), *failure.measure(), *routes.measure(), rates]
     finally:
         cluster.down()
     head = ("what", "measured", "reference", "ratio", "aim")
