@@ -1,7 +1,7 @@
 # Settings that every node shares; addresses and peers come from the command line, see README.rst.
 data_dir           = "/consul/data"
 client_addr        = "127.0.0.1"
-leave_on_terminate = false # a node that is restarted comes back; one that is retired leaves by `consul leave`
+leave_on_terminate = false # a node that is restarted comes back; of one that is retired others are told by `consul force-leave`
 disable_update_check = true
 enable_script_checks = false # anybody who may talk with the agent could run commands otherwise
 performance {

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 
 from handler.core import limits, names, record
 from handler.core.model import Operation
-from handler.core.steps import Commit, StartApp
+from handler.core.steps import Commit, TakeOwnership
 from handler.ports import Ports
 from handler.residence import ABORTED, COMMITTED
 
@@ -40,8 +40,9 @@ def await_gone(ports: Ports, app: str, ops: Iterable[Operation]) -> str:
 
 
 def stop_unsure(ports: Ports, app: str, *, committing: bool) -> None:
-    """Stop the trial copy that this node had started when its handler died: a restarted leader gives up, and a node that is cut off is
-    soon taken for dead, so that the old copy may start elsewhere. Called by the worker when it starts, before it asks Consul for anything.
+    """Stop the trial copy that this node had begun, from its token and scripts on, when its handler died: a restarted leader gives up, and
+    a node that is cut off is soon taken for dead, so that the old copy may start elsewhere. Called by the worker when it starts, before it
+    asks Consul for anything.
 
     ``committing``: also one that may have been committed. That is asked for while Consul does not say what became of it.
     """
@@ -54,7 +55,7 @@ def stop_unsure(ports: Ports, app: str, *, committing: bool) -> None:
 
 
 def _unsure(done: Collection[str], deploy_id: str, *, committing: bool) -> bool:
-    if f"before begun {StartApp(deploy_id)}" not in done or CONCLUDED in done:
+    if f"before begun {TakeOwnership(deploy_id)}" not in done or CONCLUDED in done:
         return False
     if any(entry.startswith((f"{COMMITTED} ", f"{ABORTED} ")) for entry in done):
         return False  # what runs since is in service

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from handler import certificates, errors, settings, spool
@@ -187,7 +188,13 @@ def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
 
 
 def _stop_trials(worker: Worker, *, committing: bool) -> None:
-    _each(worker.here, here_known(worker.here), lambda app: stop_unsure(worker.ports, app, committing=committing))
+    """All at the same time: others may start their old copies some seconds from now."""
+
+    def stop(app: str) -> None:
+        _each(worker.here, [app], lambda one: stop_unsure(worker.ports, one, committing=committing))
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        list(pool.map(stop, here_known(worker.here)))
 
 
 def resume_all(here: Settings, ports: Ports, look: Callable[[str], object]) -> bool:

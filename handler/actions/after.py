@@ -135,18 +135,18 @@ def remove_checkouts(ctx: Context, step: s.RemoveCheckouts) -> None:
 def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
     """Only after ``step.slave`` has said that its copy is complete; the source of a move has its released snapshots.
 
-    What only this node had when it was replaced as the master is no copy, and stays. A node that was down meanwhile may be the slave again,
-    by a later operation: then what it has is the copy.
+    What only this node had when it was replaced as the master is no copy, and stays. A node that was down meanwhile, or waited, may be the
+    slave again, by a later operation: then what it has is the copy.
     """
-    lives = residence(ctx.ports.store, ctx.app) or Residence()
-    if lives.placement.role(ctx.me) is not Role.NOTHING:
-        return
     volumes: tuple[str, ...] = step.volumes
     if step.slave != ctx.op.source:
         found = ctx.wait_for("copied", step.slave, limits.COPY, tail=True)
         if found.get("error"):
             raise errors.Permanent(f"kept the copies here, since {step.slave} has none: {found['error']}")
         volumes = _safe_there(ctx, step)
+    lives = residence(ctx.ports.store, ctx.app) or Residence()
+    if lives.placement.role(ctx.me) is not Role.NOTHING:
+        return
     kept = chronicle.kept(ctx.ports.store, ctx.app, ctx.me)
     for volume in volumes:
         for name in ctx.ports.volumes.copies(volume):

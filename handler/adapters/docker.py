@@ -123,20 +123,14 @@ class Docker:
         return True
 
     def remove_images(self, prefix: str, keep: Sequence[str]) -> None:
-        """Remove the images that begin with ``prefix`` and whose tag is not in ``keep``; those in use stay."""
+        """Remove the images that begin with ``prefix`` and whose tag is not in ``keep``; those in use, or broken, stay."""
         with self._asking(f"remove images {prefix}*"):
             # images.list() looks at each image again and fails when another app's is removed meanwhile
             listed = [tag for image in self._client.api.images() for tag in image.get("RepoTags") or ()]
             for tag in filter(lambda tag: tag.startswith(prefix), listed):
                 if tag.rpartition(":")[2] not in keep:
-                    self._remove_image(tag)
-
-    def _remove_image(self, tag: str) -> None:
-        try:
-            self._client.images.remove(tag)
-        except docker.errors.APIError as error:
-            if not (error.status_code == _IN_USE or isinstance(error, docker.errors.NotFound)):
-                raise
+                    with contextlib.suppress(docker.errors.APIError):
+                        self._client.images.remove(tag)
 
     def create_volume(self, name: str, driver: str, labels: Mapping[str, str]) -> None:
         """Create a volume; fine when it is there."""

@@ -76,9 +76,8 @@ def data(op: Operation) -> str:
     """In one line, which data the app has after the operation when it is not simply the newest; and what may be lost."""
     if op.event.kind is Kind.TAKEOVER:
         since = points.oldest_time(dict(op.restore).values())
-        both = (
-            f"; {op.source} may have served as well for a time, {'since this was forced' if op.event.force else 'if it was only cut off'}"
-        )
+        why = "because this was forced" if op.event.force else "if it was only cut off"
+        both = f"; {op.source} may have served as well for a time, {why}"
         newest = f"the copy of {since}{_age(op, since)}; what was written on {op.source} after it is not in it" if since else "no volumes"
         return newest + _mixed(op) + both
     if op.event.kind is Kind.ROLLBACK:

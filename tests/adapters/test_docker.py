@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import docker.errors
 import pytest
+import requests
 
 from handler.adapters.docker import Docker
 from handler.errors import Temporary
@@ -14,3 +16,30 @@ def test_what_docker_cannot_be_asked_for_now_is_asked_again_later(tmp_path: Path
     for call in (lambda: nobody.remove_images("cluster/", ()), lambda: nobody.containers("some"), lambda: nobody.stop("some", 1)):
         with pytest.raises(Temporary):
             call()
+
+
+@pytest.mark.parametrize("status", [404, 409, 500])
+def test_an_image_that_cannot_be_removed_keeps_neither_others_nor_the_app_from_anything(status: int) -> None:
+    """An operation would never be complete."""
+    answer, removed = requests.Response(), list[str]()
+    answer.status_code = status
+
+    class Images:
+        def images(self) -> list[dict[str, list[str]]]:
+            return [
+                {"RepoTags": ["cluster/app-web:bad", "cluster/app-web:kept", "cluster/app-web:old", "other/app-web:old"]},
+                {"RepoTags": []},
+            ]
+
+        def remove(self, tag: str) -> None:
+            if tag.endswith("bad"):
+                raise docker.errors.APIError("no", response=answer)
+            removed.append(tag)
+
+    class Client:
+        api = images = Images()
+
+    one = Docker("unix:///nowhere")
+    one.__dict__["_client"] = Client()
+    one.remove_images("cluster/app-", ["kept"])
+    assert removed == ["cluster/app-web:old"]

@@ -19,7 +19,7 @@ def test_a_takeover_names_the_one_time_of_its_copy() -> None:
 
 def test_a_forced_takeover_is_named_as_that() -> None:
     forced = replace(TAKEN, event=replace(TAKEN.event, force=True))
-    assert history.data(forced).endswith("a may have served as well for a time, since this was forced")
+    assert history.data(forced).endswith("a may have served as well for a time, because this was forced")
 
 
 @pytest.mark.parametrize("op", [TAKEN, rollback(("a", ""), code=False)], ids=["takeover", "rollback"])

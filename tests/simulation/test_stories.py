@@ -86,6 +86,22 @@ def test_a_slave_that_was_down_keeps_its_copies_although_an_operation_that_it_mi
     assert n2.snapshots
 
 
+def test_a_node_that_waits_to_forget_keeps_its_copies_when_it_becomes_the_slave_meanwhile() -> None:
+    story = Story(1, QUIET)
+    n2 = story.world.nodes["n2"]
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", master="n1", slave="n3")
+
+    def stalls(node: Node) -> None:
+        handler_stalls(story, node, 60.0)
+        story.when("n1", "committed begun write the history", 1, lambda _: story.tell(0.0, "deploy", master="n1", slave="n2"))
+
+    story.when("n2", "begun forget the copies", 1, lambda _: story.when("n2", "wait op/", 1, stalls))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed"] * 3
+    assert n2.snapshots
+
+
 def test_a_master_announces_itself_although_a_takeover_began_that_is_aborted_later() -> None:
     story = Story(1, QUIET)
     n2, n3 = (story.world.nodes[name] for name in ("n2", "n3"))

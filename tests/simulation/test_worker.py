@@ -17,7 +17,7 @@ from handler.settings import Settings
 from handler.trial import CONCLUDED
 from handler.worker import Worker
 
-START, COMMIT = "before begun start the containers of deploy d1", "before begun commit: n1 is the master"
+START, COMMIT = "before begun take ownership for deploy d1", "before begun commit: n1 is the master"
 GOOD = Message("good", "deploy", json.dumps({"repo": APPS[0].repo, "branch": "main", "master": "n1"}))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handler.core import history
+from handler.core import points
 from handler.core import steps as s
 from handler.core.model import Operation, Role
 from handler.core.plan import parts
@@ -20,7 +20,7 @@ def part(op: Operation, me: str) -> Plan:
 
 def _take(op: Operation) -> Plan:
     """The former master is given a moment to stop, if it lives; nothing waits for it."""
-    load: Steps = (s.LoadData(history.data(op)),) if op.restore else ()
+    load: Steps = (s.LoadData(f"{op.source} as of {points.oldest_time(dict(op.restore).values())}"),) if op.restore else ()
     start = parts.start(op)
     keep = (op.deploy_id,) if op.before.role(op.target) is Role.SLAVE else ()
     before = (*parts.prepare(op), s.AwaitStopped(op.source), s.HoldRequests(), s.PrepareRoutes(), *load, *start)
