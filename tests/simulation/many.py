@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from run import Broken, Profile, Run
+from run import Broken, Profile, Run, listen_alone
 
 CHUNK = 10
 
@@ -44,9 +44,15 @@ def one(seed: int, profile: Profile | None = None, *, tell: bool = False) -> Res
     return Result(seed, " ".join(why.split()), story, len(run.outcomes), took)
 
 
+def begin() -> None:
+    """In each process that makes runs."""
+    gc.freeze()
+    listen_alone()
+
+
 def many(seeds: Iterable[int], profile: Profile | None = None) -> Iterator[Result]:
     """Results as they come."""
-    with multiprocessing.get_context("fork").Pool(os.cpu_count(), initializer=gc.freeze) as pool:
+    with multiprocessing.get_context("fork").Pool(os.cpu_count(), initializer=begin) as pool:
         yield from pool.imap_unordered(partial(one, profile=profile), seeds, chunksize=CHUNK)
 
 

@@ -264,7 +264,12 @@ class Unexpected(logging.Handler):
             raise Broken(f"unexpected {type(error).__name__}: {error}") from error
 
 
-_log = logging.getLogger("handler")
-_log.setLevel(logging.ERROR)
-_log.propagate = False
-_log.handlers = [Unexpected()]
+def listen_alone() -> None:
+    """Nobody else keeps what the handler logs: pytest would, with all that the errors refer to, which is a whole run each."""
+    log = logging.getLogger("handler")
+    log.setLevel(logging.ERROR)
+    log.propagate = False
+    log.handlers = [Unexpected()]
+
+
+listen_alone()

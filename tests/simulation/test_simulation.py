@@ -3,14 +3,17 @@
 ``make simulate SEEDS=100000`` makes as many runs as asked; ``make simulate SEED=17`` makes one again and shows all that happened.
 """
 
+import gc
+import multiprocessing
 import os
 import re
 import subprocess
 import sys
 
 import pytest
-from many import Progress, many, one
+from many import Progress, begin, many, one
 from planted import PLANTED
+from world import World
 
 MAX_SHOWN = 3
 ENOUGH = 3000
@@ -33,6 +36,19 @@ def test_the_invariants_hold_in_every_run(request: pytest.FixtureRequest, report
             break
     report.append(str(progress))
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_runs_do_not_pile_up() -> None:
+    """100,000 of them have to fit into memory."""
+    with multiprocessing.get_context("fork").Pool(1, initializer=begin) as pool:
+        assert pool.apply(worlds_after, (20,)) <= 1
+
+
+def worlds_after(count: int) -> int:
+    for seed in range(count):
+        one(seed)
+    gc.collect()
+    return sum(isinstance(thing, World) for thing in gc.get_objects())
 
 
 TRACES = """
