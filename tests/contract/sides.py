@@ -88,6 +88,15 @@ class CheckoutSide:
         return self.code.fetch(self.repo, "main", self.deploys.path(app, deploy_id))
 
 
+def go_on() -> None:
+    """The guard of a send that nothing ends."""
+
+
+def snapshot_of(volumes: Volumes, volume: str) -> str:
+    """Take one; its name."""
+    return volumes.snapshot([volume])[volume]
+
+
 @dataclass(frozen=True)
 class StorageSide:
     """Volumes of one node and of its peer. ``write`` and ``read`` are what an app would do with a live volume; ``break_off`` leaves what an

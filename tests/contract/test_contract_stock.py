@@ -6,7 +6,7 @@ In memory; tests/lab/test_ports.py runs the same on real nodes.
 import uuid
 
 import pytest
-from sides import StorageSide
+from sides import StorageSide, go_on, snapshot_of
 from test_contract_volumes import NOWHERE
 
 from handler.core.copies import Held
@@ -17,14 +17,6 @@ from handler.ports import Volumes
 @pytest.fixture
 def volume() -> str:
     return f"contract{uuid.uuid4().hex[:8]}_data"
-
-
-def _guard() -> None:
-    pass
-
-
-def _snapshot(volumes: Volumes, volume: str) -> str:
-    return volumes.snapshot([volume])[volume]
 
 
 def _stock(volumes: Volumes, volume: str) -> list[Held]:
@@ -39,7 +31,7 @@ def test_what_was_taken_here_is_in_stock_in_its_order(storage: StorageSide, volu
     assert _stock(storage.volumes, volume) == []
     storage.volumes.create(volume, {})
     assert _stock(storage.volumes, volume) == [], "a live volume is no snapshot"
-    first, second = _snapshot(storage.volumes, volume), _snapshot(storage.volumes, volume)
+    first, second = snapshot_of(storage.volumes, volume), snapshot_of(storage.volumes, volume)
     assert _stock(storage.volumes, volume) == [Held(first), Held(second)]
     assert _listed(storage.volumes, volume) == {first, second}
     storage.volumes.drop(first)
@@ -50,7 +42,7 @@ def test_what_was_taken_here_is_in_stock_in_its_order(storage: StorageSide, volu
 def test_what_was_live_before_a_restore_is_the_newest(storage: StorageSide, volume: str) -> None:
     """The live volume had what nobody else has."""
     storage.volumes.create(volume, {})
-    named = _snapshot(storage.volumes, volume)
+    named = snapshot_of(storage.volumes, volume)
     storage.volumes.restore(named, volume)
     (kept,) = _listed(storage.volumes, volume) - {named}
     assert _stock(storage.volumes, volume) == [Held(named), Held(kept)]
@@ -60,12 +52,12 @@ def test_what_was_sent_is_received_there_and_the_last_one_is_marked_here(storage
     """The marker is the parent of the next send; sending once more changes nothing."""
     here, there = storage.volumes, storage.peer
     here.create(volume, {})
-    first, second = _snapshot(here, volume), _snapshot(here, volume)
-    here.send(first, storage.peer_host, _guard)
+    first, second = snapshot_of(here, volume), snapshot_of(here, volume)
+    here.send(first, storage.peer_host, go_on)
     assert _stock(here, volume) == [Held(first, hosts=(storage.peer_host,)), Held(second)]
     assert _listed(here, volume) == {first, second, f"{first}@{storage.peer_host}"}
     for _ in range(2):
-        here.send(second, storage.peer_host, _guard)
+        here.send(second, storage.peer_host, go_on)
         assert _stock(here, volume) == [Held(first), Held(second, hosts=(storage.peer_host,))]
         assert _listed(here, volume) == {first, second, f"{second}@{storage.peer_host}"}
         assert _stock(there, volume) == [Held(first, received=True), Held(second, received=True)]
@@ -76,17 +68,17 @@ def test_what_was_sent_is_received_there_and_the_last_one_is_marked_here(storage
 def test_stock_is_in_the_order_of_arrival_whatever_the_names_say(storage: StorageSide, volume: str) -> None:
     """Nodes' clocks differ: what came last is the newest."""
     storage.volumes.create(volume, {})
-    older, newer = _snapshot(storage.volumes, volume), _snapshot(storage.volumes, volume)
+    older, newer = snapshot_of(storage.volumes, volume), snapshot_of(storage.volumes, volume)
     for name in (newer, older):
-        storage.volumes.send(name, storage.peer_host, _guard)
+        storage.volumes.send(name, storage.peer_host, go_on)
     assert _stock(storage.peer, volume) == [Held(newer, received=True), Held(older, received=True)]
     assert storage.peer.copies(volume) == (older, newer)
 
 
 def test_what_was_received_is_marked_when_it_is_adopted_and_the_marker_goes_with_it(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
-    sent = _snapshot(storage.volumes, volume)
-    storage.volumes.send(sent, storage.peer_host, _guard)
+    sent = snapshot_of(storage.volumes, volume)
+    storage.volumes.send(sent, storage.peer_host, go_on)
     storage.peer.adopt(sent, "")
     assert _stock(storage.peer, volume) == [Held(sent, received=True)]
     for _ in range(2):
@@ -100,8 +92,8 @@ def test_what_was_received_is_marked_when_it_is_adopted_and_the_marker_goes_with
 
 def test_a_snapshot_is_marked_for_every_host_that_has_it(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
-    sent = _snapshot(storage.volumes, volume)
-    storage.volumes.send(sent, storage.peer_host, _guard)
+    sent = snapshot_of(storage.volumes, volume)
+    storage.volumes.send(sent, storage.peer_host, go_on)
     storage.volumes.adopt(sent, NOWHERE)
     assert _stock(storage.volumes, volume) == [Held(sent, hosts=tuple(sorted((storage.peer_host, NOWHERE))))]
 
@@ -109,18 +101,18 @@ def test_a_snapshot_is_marked_for_every_host_that_has_it(storage: StorageSide, v
 def test_what_is_marked_is_not_sent_again_even_if_it_is_gone_there(storage: StorageSide, volume: str) -> None:
     """Whoever needs to know that it is there asks the other node."""
     storage.volumes.create(volume, {})
-    sent = _snapshot(storage.volumes, volume)
-    storage.volumes.send(sent, storage.peer_host, _guard)
+    sent = snapshot_of(storage.volumes, volume)
+    storage.volumes.send(sent, storage.peer_host, go_on)
     storage.peer.drop(sent)
-    storage.volumes.send(sent, storage.peer_host, _guard)
+    storage.volumes.send(sent, storage.peer_host, go_on)
     assert _stock(storage.peer, volume) == []
 
 
 def test_a_send_to_nobody_leaves_no_marker(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
-    taken = _snapshot(storage.volumes, volume)
+    taken = snapshot_of(storage.volumes, volume)
     with pytest.raises(CommandFailed):
-        storage.volumes.send(taken, NOWHERE, _guard)
+        storage.volumes.send(taken, NOWHERE, go_on)
     assert _stock(storage.volumes, volume) == [Held(taken)]
 
 
@@ -128,13 +120,13 @@ def test_a_send_broken_off_leaves_a_part_that_is_neither_complete_nor_received(s
     """It is listed, so that whoever waits sees it arrive. The next send replaces it, and is then what came last."""
     here, there = storage.volumes, storage.peer
     there.create(volume, {})
-    sent, later = _snapshot(there, volume), _snapshot(there, volume)
+    sent, later = snapshot_of(there, volume), snapshot_of(there, volume)
     storage.break_off(sent)
     assert _stock(here, volume) == [Held(sent, complete=False)]
     assert _listed(here, volume) == {sent}
-    there.send(later, storage.host, _guard)
+    there.send(later, storage.host, go_on)
     assert _stock(here, volume) == [Held(sent, complete=False), Held(later, received=True)]
-    there.send(sent, storage.host, _guard)
+    there.send(sent, storage.host, go_on)
     assert _stock(here, volume) == [Held(later, received=True), Held(sent, received=True)]
     assert here.complete(sent)
 
@@ -151,10 +143,10 @@ def test_a_snapshot_has_a_size_of_its_own_and_what_is_not_here_has_none(storage:
     """What is written later does not change it. Left out is that to add up takes time: in memory it does not."""
     storage.volumes.create(volume, {})
     storage.write("here", volume, "one")
-    small = _snapshot(storage.volumes, volume)
+    small = snapshot_of(storage.volumes, volume)
     before = storage.volumes.size(small, 30.0)
     storage.write("here", volume, "x" * 100_000)
-    large = _snapshot(storage.volumes, volume)
+    large = snapshot_of(storage.volumes, volume)
     after = storage.volumes.size(large, 30.0)
     assert isinstance(before, int)
     assert isinstance(after, int)

@@ -3,10 +3,9 @@
 import uuid
 
 import pytest
-from sides import StorageSide
+from sides import StorageSide, go_on, snapshot_of
 
 from handler.errors import CommandFailed, Permanent
-from handler.ports import Volumes
 
 NOWHERE = "10.211.55.250"
 """An address at which nobody answers."""
@@ -16,14 +15,6 @@ PURGE = "purge:1h:1d"
 @pytest.fixture
 def volume() -> str:
     return f"contract{uuid.uuid4().hex[:8]}_data"
-
-
-def _guard() -> None:
-    pass
-
-
-def _snapshot(volumes: Volumes, volume: str) -> str:
-    return volumes.snapshot([volume])[volume]
 
 
 def test_a_volume_comes_and_goes(storage: StorageSide, volume: str) -> None:
@@ -41,7 +32,7 @@ def test_a_volume_comes_and_goes(storage: StorageSide, volume: str) -> None:
 def test_snapshots_are_listed_by_age_and_are_complete(storage: StorageSide, volume: str) -> None:
     assert storage.volumes.copies(volume) == ()
     storage.volumes.create(volume, {})
-    first, second = _snapshot(storage.volumes, volume), _snapshot(storage.volumes, volume)
+    first, second = snapshot_of(storage.volumes, volume), snapshot_of(storage.volumes, volume)
     assert first.startswith(f"{volume}@")
     assert storage.volumes.copies(volume) == (first, second)
     assert storage.volumes.complete(first)
@@ -52,7 +43,7 @@ def test_snapshots_are_listed_by_age_and_are_complete(storage: StorageSide, volu
 
 def test_a_snapshot_is_dropped(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
-    first, second = _snapshot(storage.volumes, volume), _snapshot(storage.volumes, volume)
+    first, second = snapshot_of(storage.volumes, volume), snapshot_of(storage.volumes, volume)
     storage.volumes.drop(first)
     storage.volumes.drop(first)
     assert storage.volumes.copies(volume) == (second,)
@@ -61,15 +52,15 @@ def test_a_snapshot_is_dropped(storage: StorageSide, volume: str) -> None:
 
 def test_there_is_no_snapshot_of_what_is_not_there(storage: StorageSide, volume: str) -> None:
     with pytest.raises(Permanent):
-        _snapshot(storage.volumes, volume)
+        snapshot_of(storage.volumes, volume)
 
 
 def test_a_restore_brings_exactly_the_named_state_and_keeps_what_was_live(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
     storage.write("here", volume, "one")
-    named = _snapshot(storage.volumes, volume)
+    named = snapshot_of(storage.volumes, volume)
     storage.write("here", volume, "two")
-    later = _snapshot(storage.volumes, volume)
+    later = snapshot_of(storage.volumes, volume)
     storage.write("here", volume, "three")
     storage.volumes.restore(named, volume)
     assert storage.read("here", volume) == ["one"]
@@ -96,7 +87,7 @@ def test_snapshots_of_one_point_have_one_time_and_live_volumes_are_known_by_thei
 def test_a_restore_makes_a_volume_that_is_not_there(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
     storage.write("here", volume, "one")
-    named = _snapshot(storage.volumes, volume)
+    named = snapshot_of(storage.volumes, volume)
     storage.volumes.remove(volume)
     storage.volumes.restore(named, volume)
     assert storage.read("here", volume) == ["one"]
@@ -120,17 +111,17 @@ def test_what_was_sent_is_complete_at_the_peer_and_comes_back(storage: StorageSi
     storage.volumes.create(volume, {})
     storage.write("here", volume, "one")
     for _ in range(2):
-        sent = _snapshot(storage.volumes, volume)
-        storage.volumes.send(sent, storage.peer_host, _guard)
-        storage.volumes.send(sent, storage.peer_host, _guard)
+        sent = snapshot_of(storage.volumes, volume)
+        storage.volumes.send(sent, storage.peer_host, go_on)
+        storage.volumes.send(sent, storage.peer_host, go_on)
         assert storage.peer.complete(sent)
     assert len(storage.peer.copies(volume)) == 2
     storage.peer.adopt(sent, storage.host)
     storage.peer.restore(sent, volume)
     assert storage.read("there", volume) == ["one"]
     storage.write("there", volume, "two")
-    back = _snapshot(storage.peer, volume)
-    storage.peer.send(back, storage.host, _guard)
+    back = snapshot_of(storage.peer, volume)
+    storage.peer.send(back, storage.host, go_on)
     storage.volumes.restore(back, volume)
     assert storage.read("here", volume) == ["one", "two"]
 
@@ -138,7 +129,7 @@ def test_what_was_sent_is_complete_at_the_peer_and_comes_back(storage: StorageSi
 def test_a_send_to_nobody_fails(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
     with pytest.raises(CommandFailed):
-        storage.volumes.send(_snapshot(storage.volumes, volume), NOWHERE, _guard)
+        storage.volumes.send(snapshot_of(storage.volumes, volume), NOWHERE, go_on)
 
 
 def test_schedules_are_what_was_said_last(storage: StorageSide, volume: str) -> None:
