@@ -12,17 +12,17 @@ from collections.abc import Iterable
 from handler import errors
 from handler.actions import ACTIONS
 from handler.context import Context
-from handler.core import history, limits, names, record
+from handler.core import entries, history, limits, names, record
+from handler.core.entries import BEFORE, CONCLUDED, UNDO
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
 from handler.core.steps import AwaitHealthy, Commit, CommitDestroy, DropTrialVolumes, StartApp, Step
 from handler.mastership import SERVING, left_out
 from handler.residence import ABORTED, COMMITTED
-from handler.trial import CLEANED, CONCLUDED
+from handler.trial import CLEANED
 
 log = logging.getLogger(__name__)
 
-UNDO = "undo"
 _RETRY = 15.0
 """Seconds for which a step before the outcome is tried again when the error is temporary."""
 
@@ -61,9 +61,9 @@ def _leave_start(ctx: Context, outcome: str, step: Step, *, superseded: bool) ->
     One that worked while the node was being replaced is taken back at once.
     """
     done = ctx.ports.journal.done(ctx.app, ctx.op.event.id)
-    if isinstance(step, StartApp) and f"{outcome} done {step}" not in done:
+    if isinstance(step, StartApp) and entries.done(outcome, step) not in done:
         ctx.ports.deploys.disown(ctx.app)
-    if isinstance(step, AwaitHealthy) and not superseded and f"{outcome} done {StartApp(step.deploy_id)}" in done:
+    if isinstance(step, AwaitHealthy) and not superseded and entries.done(outcome, StartApp(step.deploy_id)) in done:
         ctx.ports.deploys.disown(ctx.app)
         ctx.ports.compose.stop(ctx.project, limits.STOP)
 
@@ -89,7 +89,7 @@ def _before(ctx: Context, plan: Plan, known: str | None) -> str | None:
         return f"the handler of {ctx.me} was restarted in the middle"
     try:
         for step in plan.before:
-            _perform(ctx, "before", step, _RETRY)
+            _perform(ctx, BEFORE, step, _RETRY)
     except errors.ClusterError as error:
         log.error("%s: %s", ctx.app, error)  # noqa: TRY400 the trace tells nothing to the person on duty
         ctx.tail = getattr(error, "tail", "") or ctx.tail
@@ -102,17 +102,17 @@ def _before(ctx: Context, plan: Plan, known: str | None) -> str | None:
 
 def _perform(ctx: Context, phase: str, step: Step, seconds: float) -> None:
     clock, event = ctx.ports.clock, ctx.op.event.id
-    if f"{phase} done {step}" in ctx.ports.journal.done(ctx.app, event) and not isinstance(step, SERVING):
+    if entries.done(phase, step) in ctx.ports.journal.done(ctx.app, event) and not isinstance(step, SERVING):
         return
     ctx.guard()
-    _mark(ctx, phase, f"begun {step}")
+    _mark(ctx, phase, entries.begun(phase, step))
     if ctx.lease:
         ctx.lease.say(record.dumps(lock_value(ctx, str(step))))
     began = clock.monotonic()
     ctx.persist(lambda: ACTIONS[type(step)](ctx, step), seconds)
     took = clock.monotonic() - began
-    _mark(ctx, phase, f"done {step}")
-    if phase == "before":
+    _mark(ctx, phase, entries.done(phase, step))
+    if phase == BEFORE:
         ctx.timings.append(history.timing(step, ctx.me, took))
     log.info("%s: %s: %s (%.2f s)", ctx.app, event[:8], step, took)
 
@@ -122,11 +122,11 @@ def _mark(ctx: Context, phase: str, entry: str) -> None:
     twice is undone.
     """
     try:
-        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, f"{phase} {entry}")
+        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, entry)
     except OSError as error:
         if phase not in (UNDO, ABORTED):
             raise
-        log.error("%s: %s %s is not in the journal: %s", ctx.app, phase, entry, error)  # noqa: TRY400 the trace tells nothing
+        log.error("%s: not in the journal: %s: %s", ctx.app, entry, error)  # noqa: TRY400 the trace tells nothing
 
 
 def lock_value(ctx: Context, step: str) -> dict[str, object]:
@@ -135,7 +135,7 @@ def lock_value(ctx: Context, step: str) -> dict[str, object]:
 
 
 def _begun(ctx: Context, step: Step) -> bool:
-    return f"before begun {step}" in ctx.ports.journal.done(ctx.app, ctx.op.event.id)
+    return entries.begun(BEFORE, step) in ctx.ports.journal.done(ctx.app, ctx.op.event.id)
 
 
 def _applicable(ctx: Context, undos: Iterable[Undo]) -> list[Step]:

@@ -7,13 +7,13 @@ import shutil
 
 from handler import __version__, chronicle
 from handler.core import limits, names
+from handler.core.entries import CONCLUDED
 from handler.core.model import Role
 from handler.notice import say
 from handler.ports import Ports
 from handler.residence import Residence, begun, residence
 from handler.settings import Settings
 from handler.snapshot import recover
-from handler.trial import CONCLUDED
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable
 
-from handler.core import limits, names, record
+from handler.core import entries, limits, names, record
 from handler.core.model import Operation
 from handler.core.steps import Commit, TakeOwnership
 from handler.ports import Ports
@@ -18,8 +18,6 @@ from handler.residence import ABORTED, COMMITTED
 
 log = logging.getLogger(__name__)
 
-CONCLUDED = "concluded"
-"""Entry of the journal: nothing more will be done on this node for the operation."""
 CLEANED = "cleaned"
 """Part of the hand-over: the leader has taken back its trial copy."""
 _LOOK_AGAIN = 5.0
@@ -55,12 +53,11 @@ def stop_unsure(ports: Ports, app: str, *, committing: bool) -> None:
 
 
 def _unsure(done: Collection[str], deploy_id: str, *, committing: bool) -> bool:
-    if f"before begun {TakeOwnership(deploy_id)}" not in done or CONCLUDED in done:
+    if entries.begun(entries.BEFORE, TakeOwnership(deploy_id)) not in done or entries.CONCLUDED in done:
         return False
-    if any(entry.startswith((f"{COMMITTED} ", f"{ABORTED} ")) for entry in done):
+    if entries.entered(done, COMMITTED) or entries.entered(done, ABORTED):
         return False  # what runs since is in service
-    commit = f"before begun {Commit.sentence.partition(':')[0]}"
-    return committing or not any(entry.startswith(commit) for entry in done)
+    return committing or not entries.any_begun(done, entries.BEFORE, Commit)
 
 
 def _may_run(ports: Ports, op: Operation) -> bool:

@@ -11,8 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
 
 from handler import certificates, errors, settings, spool
@@ -23,8 +22,8 @@ from handler.locks import app_lock
 from handler.node import announce, resume_app
 from handler.ports import Ports
 from handler.pursue import pursue
+from handler.resume import below, each, resume_all, stop_trials
 from handler.settings import Settings
-from handler.trial import stop_unsure
 from handler.wiring import PROJECT, wire
 
 log = logging.getLogger(__name__)
@@ -99,7 +98,7 @@ class Worker:
 
     def sweep(self) -> None:
         """Every app that has an intent, or a record: one without an intent may not have been started yet."""
-        for app in sorted(_below(self.ports, "intent/") | _below(self.ports, "app/")):
+        for app in sorted(below(self.ports, "intent/") | below(self.ports, "app/")):
             self.wake(app)
 
 
@@ -174,62 +173,17 @@ def _let_proxies_begin(ports: Ports, stop: threading.Event) -> None:
 
 def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
     """What a crash or a power loss left behind comes first; nothing is decided before Consul says who the masters are."""
-    _stop_trials(worker, committing=False)
+    stop_trials(worker.here, worker.ports, committing=False)
     while not stop.is_set():
         try:
             announce(worker.ports, worker.here)
             resume_all(worker.here, worker.ports, worker.resume)
         except errors.Temporary as error:
             log.warning("waiting for Consul: %s", error)
-            _stop_trials(worker, committing=True)
+            stop_trials(worker.here, worker.ports, committing=True)
             stop.wait(2.0)
         else:
             return
-
-
-def _stop_trials(worker: Worker, *, committing: bool) -> None:
-    """All at the same time: others may start their old copies some seconds from now."""
-
-    def stop(app: str) -> None:
-        _each(worker.here, [app], lambda one: stop_unsure(worker.ports, one, committing=committing))
-
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        list(pool.map(stop, here_known(worker.here)))
-
-
-def resume_all(here: Settings, ports: Ports, look: Callable[[str], object]) -> bool:
-    """Bring every app of this node to what its record says; False when one could not be."""
-    return _each(here, sorted(_below(ports, "app/") | set(here_known(here))), look)
-
-
-def _each(here: Settings, apps: Iterable[str], work: Callable[[str], object]) -> bool:
-    """Do something for each app; one that fails keeps none of the others from it. False when one failed, or ``work`` returned False.
-
-    That Consul gives no answer goes on to the caller: it concerns all.
-    """
-    complete = True
-    for app in apps:
-        try:
-            with app_lock(here, app):
-                complete = work(app) is not False and complete
-        except errors.StoreUnavailable:
-            raise
-        except errors.ClusterError as error:
-            log.error("%s: cannot be resumed, tried again later: %s", app, error)  # noqa: TRY400 the trace tells nothing
-            complete = False
-        except Exception:
-            log.exception("%s: unexpected error; tried again later", app)
-            complete = False
-    return complete
-
-
-def _below(ports: Ports, prefix: str) -> set[str]:
-    return {entry.key.removeprefix(prefix) for entry in ports.store.tree(prefix)}
-
-
-def here_known(here: Settings) -> list[str]:
-    """Apps that have a journal on this node."""
-    return [path.name for path in here.journal.iterdir()] if here.journal.is_dir() else []
 
 
 def resume(_arguments: Sequence[str]) -> int:
@@ -241,7 +195,7 @@ def resume(_arguments: Sequence[str]) -> int:
         resume_app(ports, app, anew=True)
 
     resumed = resume_all(here, ports, look)
-    pursued = _each(here, sorted(_below(ports, "intent/")), lambda app: pursue(ports, here.drivers, app))
+    pursued = each(here, sorted(below(ports, "intent/")), lambda app: pursue(ports, here.drivers, app))
     return 0 if resumed and pursued else 1
 
 

@@ -23,9 +23,9 @@ from clusterlab.node import Node
 from clusterlab.run import wait_until
 from clusterlab.writer import Writer
 from handler.core import names
+from handler.core.entries import CONCLUDED
 from handler.core.model import Kind, Placement
 from handler.core.plan import plan
-from handler.trial import CONCLUDED
 
 pytestmark = [pytest.mark.lab, pytest.mark.faults]
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from run import Profile
 
-from handler import context, execute, node, pursue, trial
+from handler import context, execute, node, pursue
 from handler.actions import ACTIONS, start, switch
 from handler.context import Context
-from handler.core import composefile, names, record, retention
+from handler.core import composefile, entries, names, record, retention
 from handler.core import steps as s
 from handler.core.copies import Held
 from handler.core.kv import CheckAbsent, Set
@@ -57,11 +57,11 @@ def _abort_over_a_commit(ctx: Context, why: str) -> bool:
 
 def _done_before_it_is_done(ctx: Context, phase: str, step: s.Step, seconds: float) -> None:
     journal, event = ctx.ports.journal, ctx.op.event.id
-    if f"{phase} done {step}" in journal.done(ctx.app, event) and not isinstance(step, execute.SERVING):
+    if entries.done(phase, step) in journal.done(ctx.app, event) and not isinstance(step, execute.SERVING):
         return
     ctx.guard()
-    journal.mark(ctx.app, event, f"{phase} begun {step}")
-    journal.mark(ctx.app, event, f"{phase} done {step}")
+    journal.mark(ctx.app, event, entries.begun(phase, step))
+    journal.mark(ctx.app, event, entries.done(phase, step))
     ctx.persist(lambda: ACTIONS[type(step)](ctx, step), seconds)
 
 
@@ -69,7 +69,7 @@ def _concluded_before_the_tail(patch: pytest.MonkeyPatch) -> None:
     tail = execute._tail
 
     def first(ctx: Context, *arguments: Any, **more: Any) -> bool:
-        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, trial.CONCLUDED)
+        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, entries.CONCLUDED)
         return tail(ctx, *arguments, **more)
 
     patch.setattr(execute, "_tail", first)

@@ -9,12 +9,12 @@ from apps import APPS
 from memory import ports
 from world import Container, World
 
-from handler import errors, settings, spool, worker
+from handler import errors, resume, settings, spool, worker
 from handler.core import names
+from handler.core.entries import CONCLUDED
 from handler.core.events import Message
 from handler.ports import Ports
 from handler.settings import Settings
-from handler.trial import CONCLUDED
 from handler.worker import Worker
 
 START, COMMIT = "before begun take ownership for deploy d1", "before begun commit: n1 is the master"
@@ -142,7 +142,7 @@ def test_nothing_is_resumed_while_consul_does_not_answer(here: Settings) -> None
 
     def work(mine: Ports) -> None:
         with pytest.raises(errors.StoreUnavailable):
-            worker.resume_all(here, mine, seen.append)
+            resume.resume_all(here, mine, seen.append)
         seen.append("raised")
 
     in_world(world, work)

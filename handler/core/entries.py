@@ -1,0 +1,39 @@
+"""Entries of a node's journal: what it has begun and done of an operation, in which phase, and that nothing more will be.
+
+Written by :mod:`handler.execute`; after a crash also what :mod:`handler.trial` and :mod:`handler.node` go by. A phase after the outcome
+bears its name: ``committed`` or ``aborted``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from handler.core.steps import Step
+
+BEFORE = "before"
+"""Phase until the outcome."""
+UNDO = "undo"
+"""Phase in which a part that failed is taken back."""
+CONCLUDED = "concluded"
+"""Nothing more will be done on this node for the operation."""
+
+
+def begun(phase: str, step: Step) -> str:
+    """The entry made before ``step`` changes anything."""
+    return f"{phase} begun {step}"
+
+
+def done(phase: str, step: Step) -> str:
+    """The entry made when ``step`` is complete."""
+    return f"{phase} done {step}"
+
+
+def any_begun(entries: Collection[str], phase: str, kind: type[Step]) -> bool:
+    """Whether a step was begun whose line begins as those of ``kind`` do, whatever its arguments."""
+    start = f"{phase} begun {kind.sentence.partition('{')[0]}"
+    return any(entry.startswith(start) for entry in entries)
+
+
+def entered(entries: Collection[str], phase: str) -> bool:
+    """Whether anything was begun in ``phase``."""
+    return any(entry.startswith(f"{phase} begun ") for entry in entries)
