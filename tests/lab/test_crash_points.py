@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 import state
 from conftest import App, Lab
 from crash_points import NODES, THIRD, VICTIM, Job, Point, Setup, jobs
+from waves import Waves, Work
 
 from clusterlab import apps, crash
 from clusterlab.node import Node
@@ -42,58 +43,6 @@ def stoppable(lab: Lab) -> Iterator[None]:
     crash.install(lab.nodes)
     yield
     crash.remove(lab.nodes)
-
-
-class Waves:
-    """Kills the victim when no track is on its way any more. A track that moves holds the kill up, so that every wait has a deadline."""
-
-    def __init__(self, kill: Callable[[], None], tracks: int) -> None:
-        self._kill, self._moving, self._standing, self.count = kill, tracks, 0, 0
-        self._changed = threading.Condition()
-
-    def stand(self) -> None:
-        """This track stands at its point; returns after the kill."""
-        with self._changed:
-            self._standing += 1
-            wave = self.count
-            self._one_less()
-            if not self._changed.wait_for(lambda: self.count != wave, 2 * (REACHED + ENDED + SETTLED)):
-                raise TimeoutError("the other tracks neither stand nor end")
-
-    def leave(self) -> None:
-        """This track is at its end."""
-        with self._changed:
-            self._one_less()
-
-    def _one_less(self) -> None:
-        self._moving -= 1
-        if not self._moving and self._standing:
-            self._kill()
-            self._moving, self._standing, self.count = self._standing, 0, self.count + 1
-            self._changed.notify_all()
-
-
-class Work:
-    """The jobs that are left. Whoever takes one gets one that begins where its app is, when there is any."""
-
-    def __init__(self, todo: list[Job]) -> None:
-        self._left, self._mutex, self.points = list(todo), threading.Lock(), sum(len(job.points) for job in todo)
-        self._number = 0
-
-    def take(self, place: Placement, kind: Kind | None) -> Job | None:
-        with self._mutex:
-            if not self._left:
-                return None
-            waiting = {before: [job for job in self._left if job.setup.before == before] for before in (j.setup.before for j in self._left)}
-            before = place if place in waiting else max(waiting, key=lambda b: sum(len(job.points) for job in waiting[b]))
-            job = max(waiting[before], key=lambda job: (job.setup.kind is kind, len(job.points)))
-            self._left.remove(job)
-            return job
-
-    def next_number(self) -> int:
-        with self._mutex:
-            self._number += 1
-            return self._number
 
 
 @dataclass
@@ -323,7 +272,7 @@ class Origin:
 
 def test_a_kill_before_and_after_every_step_leaves_all_as_without_it_or_as_before(lab: Lab, stoppable: None, tmp_path: Path) -> None:
     work = Work(jobs())
-    waves = Waves(lambda: crash.kill(lab.node(VICTIM)), TRACKS)
+    waves = Waves(lambda: crash.kill(lab.node(VICTIM)), TRACKS, 2 * (REACHED + ENDED + SETTLED))
     origins = {node: Origin.on(lab, node) for node in sorted({job.setup.origin for job in jobs()} - {""})}
     tracks = [Track(lab, work, waves, tmp_path, number, origins) for number in range(TRACKS)]
     threads = [threading.Thread(target=track.run, name=f"track {track.number}", daemon=True) for track in tracks]
