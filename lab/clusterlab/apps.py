@@ -55,6 +55,16 @@ def kv(node: Node, key: str) -> Any:
     return json.loads(base64.b64decode(json.loads(answer.stdout)[0]["Value"] or "") or "null")
 
 
+def kept(node: Node, app: str) -> dict[str, set[str]]:
+    """Snapshots that the app's history names, by the node that kept them when it was replaced as the master."""
+    answer = node.inside(["curl", "-sS", "-m", "5", f"127.0.0.1:8500/v1/kv/{names.history_key(app, '')}?recurse"])
+    found: dict[str, set[str]] = {}
+    for row in json.loads(answer.stdout or "[]"):  # Consul answers with nothing when there is none
+        for name, snapshots in (json.loads(base64.b64decode(row["Value"] or "") or "{}").get("kept") or {}).items():
+            found.setdefault(name, set()).update(snapshots.values())
+    return found
+
+
 def wait(node: Node, repo: str, branch: str, seconds: float, after: str = "") -> dict[str, Any]:
     """The outcome of the app's last event; ``after`` is an event that does not count, because it was there before."""
     app = names.app_name(repo, branch)

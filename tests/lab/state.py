@@ -1,6 +1,7 @@
 """What has to be on a node, for a role: looked up on the real node."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from clusterlab.node import Node
@@ -71,10 +72,13 @@ def _service(app: str, seen: dict[str, list[str]]) -> dict[str, Any]:
     return {"address": found["Address"], "checks": sorted(c["Name"] for c in checks.values() if c["ServiceID"] == app)}
 
 
-def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bool | None = False, record: Any = None) -> str:
+def complaint(
+    node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bool | None = False, record: Any = None, kept: Collection[str] = ()
+) -> str:
     """What is wrong on ``node`` for ``role``; empty when all is as the table says. ``peer`` is the slave's address, for a master.
 
-    ``keeps_copy`` is for a node without a role: whether snapshots have to be there, or None when they may. ``record`` saves a look.
+    ``keeps_copy`` is for a node without a role: whether snapshots have to be there, or None when they may. ``kept`` are those that have to
+    be there in any case, and are no copy. ``record`` saves a look.
     """
     seen = observed(node, app)
     record = app.record() if record is None else record
@@ -99,9 +103,12 @@ def complaint(node: Node, app: Any, role: str, peer: str = "", *, keeps_copy: bo
         wrong.append(f"containers are {seen['containers']}")
     if role in ("master", "slave") and len(seen["images"]) != 1:
         wrong.append(f"images are {seen['images']}")
-    if role == "slave" and not seen["snapshots"]:
+    copies_here = set(seen["snapshots"]).difference(kept)
+    if missing := set(kept).difference(seen["snapshots"]):
+        wrong.append(f"what was kept is gone: {sorted(missing)}")
+    if role == "slave" and not copies_here:
         wrong.append("there is no copy")
-    if role == "nothing" and keeps_copy is not None and bool(seen["snapshots"]) != keeps_copy:
+    if role == "nothing" and keeps_copy is not None and bool(copies_here) != keeps_copy:
         wrong.append(f"snapshots are {seen['snapshots']}")
     if role != "master" and seen["incomplete"]:
         wrong.append(f"copies are not complete: {seen['incomplete']}")

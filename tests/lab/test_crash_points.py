@@ -232,9 +232,10 @@ class Track:
         if held := apps.kv(self.lab.node(THIRD), names.hold_key(self.app.app)):
             return f"still held: {held}"
         peer = self.lab.node(place.slave).address if place.slave else ""
+        kept = apps.kept(self.lab.node(THIRD), self.app.app)
         for name in NODES:
-            role = place.role(name).value
-            if wrong := state.complaint(self.lab.node(name), self.app, role, peer, record=record, keeps_copy=keeps_copy):
+            node, role, here = self.lab.node(name), place.role(name).value, kept.get(name, ())
+            if wrong := state.complaint(node, self.app, role, peer, record=record, keeps_copy=keeps_copy, kept=here):
                 return wrong
         return self.writer.complaint() if place.master else ""
 
