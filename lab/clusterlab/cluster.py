@@ -15,6 +15,8 @@ from clusterlab.node import GIT_ADDRESS, GIT_HOST, LABEL, NETWORK, SUBNET, Node
 from clusterlab.run import CACHE, LabError, run, step, wait_until
 
 GIT = "cluster-lab-git"
+_ALIVE = 1
+"""A member's status, in Consul's API."""
 HTTP, HTTPS = 8080, 8443
 """Ports on the host's 127.0.0.1 that lead to node1."""
 
@@ -92,7 +94,7 @@ def _write_override(one: Node, wanted: Sequence[Node]) -> None:
 def serves(one: Node, count: int) -> bool:
     """Consul has a leader, all are members, the worker has announced itself, both proxies have their files."""
     answer = one.inside(["curl", "-fsS", "-m", "2", "127.0.0.1:8500/v1/agent/members"], check=False)
-    if answer.returncode or sum(m["Status"] == 1 for m in json.loads(answer.stdout)) < count:
+    if answer.returncode or sum(member["Status"] == _ALIVE for member in json.loads(answer.stdout)) < count:
         return False
     if one.inside(["curl", "-fsS", "-m", "2", f"127.0.0.1:8500/v1/kv/node/{one.name}"], check=False).returncode:
         return False
@@ -209,6 +211,22 @@ def consul_leader(witnesses: Sequence[Node]) -> Node | None:
         if answer:
             return next((node for node in nodes() if node.address == answer.rpartition(":")[0]), None)
     return None
+
+
+def gone(witness: Node) -> list[str]:
+    """Nodes that are dead for the Consul of ``witness``; ``LabError`` when it gives no answer. A node that can be reached again is still
+    among them for up to half a minute.
+    """
+    answer = witness.inside(["curl", "-fsS", "-m", "2", "127.0.0.1:8500/v1/agent/members"])
+    return [member["Name"] for member in json.loads(answer.stdout) if member["Status"] != _ALIVE]
+
+
+def together() -> bool:
+    """Whether every node takes every other for alive."""
+    try:
+        return not any(gone(node) for node in running())
+    except LabError:
+        return False
 
 
 def kill(one: Node) -> None:

@@ -170,6 +170,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         cluster.down()
 
 
+@pytest.fixture(autouse=True)
+def together(request: pytest.FixtureRequest) -> None:
+    """A test begins when nodes that were cut off before are known to all again; until then their apps' events are refused."""
+    if "lab" in request.fixturenames:
+        request.getfixturevalue("lab")
+        wait_until("all nodes know each other", cluster.together, 120, 0.5)
+
+
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> None:
     """When a lab test fails, the workers' last lines tell more than the assertion."""
     if call.when == "call" and call.excinfo and "lab" in getattr(item, "fixturenames", ()):

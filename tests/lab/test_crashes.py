@@ -111,14 +111,14 @@ def test_a_slave_that_is_down_does_not_fail_a_deploy(lab: Lab) -> None:
     app.write("precious")
     cluster.kill(lab.node("node2"))
     try:
-        wait_until("node2 is seen as gone", lambda: "node2" in gone(lab), 60)
+        wait_until("node2 is seen as gone", lambda: "node2" in cluster.gone(lab.node("node1")), 60)
         app.send(master="node1", slave="node2")
         assert app.outcome()["outcome"] == "committed"
         assert app.read("node3") == ["precious"]
         eventually("history", lambda: app.history().get("copy", True) is not False)
     finally:
         cluster.start(lab.node("node2"))
-    wait_until("node2 is back", lambda: "node2" not in gone(lab), 90)
+    wait_until("node2 is back", lambda: "node2" not in cluster.gone(lab.node("node1")), 90)
 
 
 def test_when_a_node_is_back_the_next_one_may_fail_at_once(lab: Lab) -> None:
@@ -126,22 +126,13 @@ def test_when_a_node_is_back_the_next_one_may_fail_at_once(lab: Lab) -> None:
     leader = cluster.consul_leader(lab.nodes)
     witness, away = (node for node in lab.nodes if node != leader)
     cluster.kill(away)
-    wait_until("seen as gone", lambda: away.name in gone(lab, witness.name), 60)
+    wait_until("seen as gone", lambda: away.name in cluster.gone(witness), 60)
     lasts(12.0)  # Consul looks for votes of the dead each 10 s
     cluster.start(away)
-    wait_until("back", lambda: away.name not in gone(lab, witness.name), 60)
+    wait_until("back", lambda: away.name not in cluster.gone(witness), 60)
     cluster.kill(leader)
     try:
         wait_until("the other two have a leader", lambda: cluster.consul_leader([witness]) not in (None, leader), 30)
     finally:
         cluster.start(leader)
-        wait_until("back", lambda: leader.name not in gone(lab, witness.name), 90)
-
-
-def gone(lab: Lab, witness: str = "node1") -> list[str]:
-    listed = (
-        lab.node(witness)
-        .inside(["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "consul", "consul", "members"])
-        .stdout
-    )
-    return [line.split()[0] for line in listed.splitlines()[1:] if line.split()[2] != "alive"]
+        wait_until("back", lambda: leader.name not in cluster.gone(witness), 90)

@@ -3,7 +3,6 @@
 import pytest
 import state
 from conftest import App, Lab, eventually
-from test_crashes import gone
 
 from clusterlab import apps, cluster
 from clusterlab.run import wait_until
@@ -135,4 +134,4 @@ def test_when_the_only_copy_is_not_complete_nothing_is_taken_over(lab: Lab) -> N
 
 def dead(lab: Lab) -> list[str]:
     """As node2 sees it."""
-    return gone(lab, "node2")
+    return cluster.gone(lab.node("node2"))
