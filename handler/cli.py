@@ -18,7 +18,7 @@ COMMANDS = {
     "events": ("handler.receive", "events"),
     "intents": ("handler.receive", "intents"),
     "work": ("handler.worker", "main"),
-    "resume": ("handler.worker", "resume"),
+    "resume": ("handler.resume", "main"),
     "proxies": ("handler.proxies", "main"),
 }
 

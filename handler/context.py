@@ -30,8 +30,8 @@ _LOOK_AGAIN = 2.0
 class Context:
     """One operation on one node.
 
-    ``tail`` keeps the last lines of failed containers for the history. Once ``failed``, the lease is not asked any more: what is
-    taken back has to be taken back with or without it.
+    ``tail`` keeps the last lines of failed containers for the history. ``failed`` when this node's part of it did, so that what it did is
+    taken back: with or without the lease, which is not asked any more, and without keeping what the trial wrote.
     """
 
     op: Operation

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 from handler import errors
 from handler.actions import ACTIONS
@@ -16,7 +17,7 @@ from handler.core import entries, history, limits, names, record
 from handler.core.entries import BEFORE, CONCLUDED, UNDO
 from handler.core.kv import Create
 from handler.core.plan import Plan, Undo
-from handler.core.steps import AwaitHealthy, Commit, CommitDestroy, DropTrialVolumes, StartApp, Step
+from handler.core.steps import AwaitHealthy, AwaitOutcome, Commit, CommitDestroy, DropTrialVolumes, StartApp, Step
 from handler.mastership import SERVING, left_out
 from handler.residence import ABORTED, COMMITTED
 from handler.trial import CLEANED
@@ -41,7 +42,7 @@ def execute(ctx: Context, plan: Plan, *, known: str | None = None, superseded: b
         outcome = COMMITTED
     else:
         why = _before(ctx, plan, known)
-        outcome = _settle(ctx, plan, why)
+        outcome = _settle(ctx, plan, why, known)
     ctx.lease_over()
     tail: list[Step] = []
     if outcome == COMMITTED:
@@ -83,8 +84,8 @@ def _before(ctx: Context, plan: Plan, known: str | None) -> str | None:
     found = known or ctx.outcome_or_none()
     if found is not None and plan.leads:
         return "the operation had its outcome already"
-    if found == ABORTED and not any(_begun(ctx, step) for step in plan.before):
-        return "the operation was aborted before this node heard of it"
+    if found == ABORTED:
+        return "the operation was aborted before this node had done its part"
     if plan.leads and (ctx.lease is None or any(_begun(ctx, step) for step in plan.before)):
         return f"the handler of {ctx.me} was restarted in the middle"
     try:
@@ -106,7 +107,7 @@ def _perform(ctx: Context, phase: str, step: Step, seconds: float) -> None:
         return
     ctx.guard()
     _mark(ctx, phase, entries.begun(phase, step))
-    if ctx.lease:
+    if ctx.lease and not ctx.failed:
         ctx.lease.say(record.dumps(lock_value(ctx, str(step))))
     began = clock.monotonic()
     ctx.persist(lambda: ACTIONS[type(step)](ctx, step), seconds)
@@ -142,35 +143,43 @@ def _applicable(ctx: Context, undos: Iterable[Undo]) -> list[Step]:
     return [step for undo in undos if _begun(ctx, undo.after) for step in undo.steps]
 
 
-def _settle(ctx: Context, plan: Plan, why: str | None) -> str:
+def _settle(ctx: Context, plan: Plan, why: str | None, known: str | None) -> str:
     """The outcome; when this node's part failed, first take back the trial, then declare the abort, then take back the data.
 
     Waits without end while Consul gives no answer: an outcome that cannot be learned may be a commit.
     """
-    learned = _learned(ctx, plan) if why is not None else None
+    if why is None:
+        return _ended(ctx, plan, why)[0]
+    learned = known or _learned(ctx, plan)
     if learned == COMMITTED:
         return COMMITTED  # what runs is what shall run
-    ctx.failed = why is not None
+    ctx.failed = True
     if learned == ABORTED and _taken_back(ctx):
         return ABORTED
-    if ctx.failed:
-        _take_back(ctx, plan.undo)
+    _take_back(ctx, plan.undo)
+    outcome, cleaned = _ended(ctx, plan, why)
+    if outcome == ABORTED and not cleaned:
+        _take_back(ctx, plan.rewind)
+    if plan.leads:
+        ctx.say(CLEANED, {"node": ctx.me})
+    return outcome
+
+
+def _ended(ctx: Context, plan: Plan, why: str | None) -> tuple[str, bool]:
+    """The outcome, by our abort if need be, and whether the leader has taken back its data before: the old version writes to it since."""
+    if why is not None and not plan.vetoes:
+        with suppress(errors.Aborted):  # as those wait whose part did not fail: when the leader is gone, somebody has to declare the abort
+            ACTIONS[AwaitOutcome](ctx, AwaitOutcome())
     while True:
         try:
             if why is not None and plan.vetoes and ctx.abort(why):
                 _note_abort(ctx, why)
             outcome = ctx.outcome()
+            if outcome:
+                return outcome, ctx.hear(CLEANED) is not None
         except errors.Temporary as error:
             log.warning("%s: the outcome cannot be learned, so nothing is started: %s", ctx.app, error)
-            outcome = None
-        if outcome in (COMMITTED, ABORTED):
-            break
         ctx.ports.clock.sleep(1.0)
-    if ctx.failed and outcome == ABORTED:
-        _take_back(ctx, plan.rewind)
-    if ctx.failed and plan.leads:
-        ctx.say(CLEANED, {"node": ctx.me})
-    return outcome
 
 
 def _learned(ctx: Context, plan: Plan) -> str | None:
@@ -178,14 +187,13 @@ def _learned(ctx: Context, plan: Plan) -> str | None:
     committing = any(_begun(ctx, step) for step in plan.before if isinstance(step, (Commit, CommitDestroy)))
     while True:
         try:
+            ctx.guard()
             return ctx.outcome()
+        except errors.LeaseLost:
+            return None  # others may have aborted, and wait for the trial to end
         except errors.Temporary:
             if not committing or ctx.lease is None:
                 return None
-        try:
-            ctx.guard()
-        except errors.LeaseLost:
-            return None  # others may have aborted, and wait for the trial to end
         ctx.ports.clock.sleep(0.5)
 
 

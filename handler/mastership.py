@@ -19,7 +19,7 @@ from handler.core.steps import (
     Step,
     TakeOwnership,
 )
-from handler.residence import COMMITTED, begun, residence
+from handler.residence import COMMITTED, operations, residence
 
 SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
 """Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
@@ -51,5 +51,5 @@ def _replaced(ctx: Context) -> bool:
 def _being_replaced(ctx: Context) -> bool:
     """A takeover by another node, which does not wait for this one, has no outcome yet."""
     store = ctx.ports.store
-    takeovers = [op for op in begun(store, ctx.app) if op.event.kind is Kind.TAKEOVER and op.target != ctx.me]
+    takeovers = [op for op in operations(store, ctx.app) if op.event.kind is Kind.TAKEOVER and op.target != ctx.me]
     return any(store.get(names.op_key(ctx.app, op.event.id, "outcome")) is None for op in takeovers)

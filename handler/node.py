@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 
-from handler import __version__, chronicle
+from handler import __version__, chronicle, holds
 from handler.core import limits, names
 from handler.core.entries import CONCLUDED
 from handler.core.model import Role
 from handler.notice import say
 from handler.ports import Ports
-from handler.residence import Residence, begun, residence
+from handler.residence import Residence, operations, residence
 from handler.settings import Settings
 from handler.snapshot import recover
 
@@ -43,7 +43,7 @@ def stop_if_replaced(ports: Ports, app: str) -> None:
     lives, me = residence(ports.store, app), ports.members.me()
     if lives is None or lives.placement.role(me) is Role.MASTER:
         return
-    if any(op.target == me and not ports.store.get(names.op_key(app, op.event.id, "outcome")) for op in begun(ports.store, app)):
+    if any(op.target == me and not ports.store.get(names.op_key(app, op.event.id, "outcome")) for op in operations(ports.store, app)):
         return
     log.warning("%s: this node has been replaced as its master by %s: stop it", app, lives.placement.master or "nobody")
     ports.compose.stop(names.project_name(app), limits.STOP)
@@ -66,6 +66,7 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
         return True
     if lives.placement.role(ports.members.me()) is Role.MASTER:
         _run(ports, app, lives.deploy_id, anew=anew)
+        holds.lift_left_over(ports.store, app)
     else:
         _clean_up(ports, app, lives)
     return True

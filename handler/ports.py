@@ -50,6 +50,11 @@ class Store(Protocol):
     def transact(self, ops: Sequence[Op]) -> bool:
         """All or nothing; False when a condition of one of ``ops`` does not hold."""
 
+    def within(self, sure: Callable[[], float]) -> Store:
+        """The same store, for who holds a lease: a call takes no more seconds than ``sure()`` says when it begins, so that its holder is
+        free in time to stop what it may not run any longer. When that is 0, nothing hangs on it any more, and calls take what they take.
+        """
+
 
 class Lease(Protocol):
     """A lock that is held; renewed in the background until it is released or lost."""
@@ -58,6 +63,9 @@ class Lease(Protocol):
 
     def ensure(self) -> None:
         """Return when the lease is surely ours still; raise ``LeaseLost`` otherwise. Cheap: no I/O."""
+
+    def sure(self) -> float:
+        """Seconds for which it surely stays ours, renewed or not; 0 when it is not sure any more. No I/O."""
 
     def say(self, value: str) -> None:
         """Write what the lock is held for (node, event, step, since)."""

@@ -9,6 +9,7 @@ to do, it does nothing.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from handler import errors, trial
 from handler.context import Context
@@ -20,7 +21,8 @@ from handler.execute import conclude, concluded, execute
 from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
-from handler.residence import ABORTED, COMMITTED, begun, outcome
+from handler.residence import ABORTED, COMMITTED, operations, outcome
+from handler.trial import CLEANED
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
     An operation that ended, and that others followed, is skipped unless we were in the middle of it: what came after knows better.
     """
     complete = True
-    known = begun(ports.store, app)
+    known = operations(ports.store, app)
     for number, op in enumerate(known):
         ctx = Context(op, ports, drivers)
         if concluded(ctx):
@@ -55,14 +57,16 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
         started = bool(ports.journal.done(app, op.event.id))
         newest = number == len(known) - 1
         found = ctx.outcome()
-        if not found or newest or (started and not _overtaken(ports, drivers, known[number + 1 :])):
+        if not found or newest or (started and not _took_part_later(ports, drivers, known[number + 1 :])):
             complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found) and not newest) and complete
         else:
+            if found == ABORTED and op.target == ctx.me and not started:
+                ctx.say(CLEANED, {"node": ctx.me})  # there is no trial of it here; others wait for that word
             conclude(ctx)
     return complete
 
 
-def _overtaken(ports: Ports, drivers: tuple[str, ...], later: list[Operation]) -> bool:
+def _took_part_later(ports: Ports, drivers: tuple[str, ...], later: list[Operation]) -> bool:
     """We have taken part in a commit that followed: what is left of an older operation would clean away what that one has made."""
     ours = (Context(op, ports, drivers) for op in later if ports.journal.done(op.app, op.event.id))
     return any(ctx.outcome() == COMMITTED and ctx.op.concerns(ctx.me) for ctx in ours)
@@ -87,7 +91,8 @@ def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
     try:
         op = _begin(ports, event, lease) if not _unjoined(ports, event.app) and _trials_are_gone(ports, event) else None
         if op is not None:
-            execute(Context(op, ports, drivers, lease), plan(op, ports.members.me()))
+            leading = replace(ports, store=ports.store.within(lease.sure))
+            execute(Context(op, leading, drivers, lease), plan(op, ports.members.me()))
     finally:
         lease.release()
 
@@ -110,7 +115,7 @@ def _acquire(ports: Ports, event: Event) -> Lease | None:
 
 def _trials_are_gone(ports: Ports, event: Event) -> bool:
     """Wait for the trial copies of other nodes; when one may still run, the event is refused."""
-    others = [op for op in begun(ports.store, event.app) if op.target != ports.members.me()]
+    others = [op for op in operations(ports.store, event.app) if op.target != ports.members.me()]
     node = trial.await_gone(ports, event.app, others)
     if node:
         end_early(ports, event, f"a trial copy may still run on {node}, whose worker does not answer: start it")
@@ -158,7 +163,7 @@ def _await_begin(ports: Ports, event: Event) -> None:
 
 def _unjoined(ports: Ports, app: str) -> bool:
     """An operation of the app has begun in which we have not taken part yet: it comes first, since others may wait for our part."""
-    return any(not ports.journal.done(app, op.event.id) for op in begun(ports.store, app))
+    return any(not ports.journal.done(app, op.event.id) for op in operations(ports.store, app))
 
 
 def end_early(ports: Ports, event: Event, why: str) -> None:

@@ -54,7 +54,7 @@ def outcome(found: str, by: str, **more: Any) -> str:
     return record.dumps({"outcome": found, "by": by, **more})
 
 
-def begun(store: Store, app: str) -> list[Operation]:
+def operations(store: Store, app: str) -> list[Operation]:
     """The operations that have begun, oldest first; a plan that a person broke is left out."""
     found = []
     entries = [entry for entry in store.tree(names.op_prefix(app)) if entry.key.endswith("/plan")]

@@ -1,21 +1,37 @@
-"""All apps of a node, one by one: what a start of the handler has to look at before anything else.
+"""All apps of a node: what a start of the handler has to look at before anything else.
 
-Called by :mod:`handler.worker` at its start, and by ``handler resume``.
+Called by :mod:`handler.worker`, and by people as ``handler resume``.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from handler import errors
 from handler.locks import app_lock
+from handler.node import resume_app
 from handler.ports import Ports
+from handler.pursue import pursue
 from handler.settings import Settings
 from handler.trial import stop_unsure
+from handler.wiring import start, wire
 
 log = logging.getLogger(__name__)
+
+
+def main(_arguments: Sequence[str]) -> int:
+    """``handler resume``: the same as the worker does at its start, once."""
+    here = start()
+    ports = wire(here)
+
+    def look(app: str) -> None:
+        resume_app(ports, app, anew=True)
+
+    resumed = resume_all(here, ports, look)
+    pursued = each(here, sorted(below(ports, "intent/")), lambda app: pursue(ports, here.drivers, app))
+    return 0 if resumed and pursued else 1
 
 
 def stop_trials(here: Settings, ports: Ports, *, committing: bool) -> None:
@@ -37,7 +53,7 @@ def resume_all(here: Settings, ports: Ports, look: Callable[[str], object]) -> b
 
 
 def each(here: Settings, apps: Iterable[str], work: Callable[[str], object]) -> bool:
-    """Do something for each app; one that fails keeps none of the others from it. False when one failed, or ``work`` returned False.
+    """Do something for one app after the other; one that fails keeps none from it. False when one failed, or ``work`` returned False.
 
     That Consul gives no answer goes on to the caller: it concerns all.
     """

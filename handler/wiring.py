@@ -1,9 +1,12 @@
-"""Where the adapters are put together to the ports of a node. Used by :mod:`handler.worker`."""
+"""Where the adapters are put together to the ports of a node. Used by the programs that work on it."""
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 
+from handler import settings
 from handler.adapters.buttervolume import Buttervolume
 from handler.adapters.clock import SystemClock
 from handler.adapters.compose import DockerCompose
@@ -21,6 +24,15 @@ from handler.settings import Settings
 
 PROJECT = "cluster"
 """The compose project of the node's own services."""
+
+
+def start() -> Settings:
+    """Begin to log, and read the settings."""
+    logging.basicConfig(
+        level=os.environ.get("LOG_LEVEL", "INFO"), stream=sys.stdout, format="%(asctime)s %(levelname)-7s %(message)s", force=True
+    )
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    return settings.read()
 
 
 def wire(here: Settings) -> Ports:

@@ -1,20 +1,18 @@
 """The worker of a node: takes events from the spool and does what they ask, one thread for each app that has work.
 
-Started as ``handler work`` (a daemon) and, by people, as ``handler resume``.
+Started as ``handler work`` (a daemon).
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from handler import certificates, errors, settings, spool
+from handler import certificates, errors, spool
 from handler.adapters.caddy_storage import CaddyStorage
 from handler.copier import Copier
 from handler.intake import intake
@@ -22,9 +20,9 @@ from handler.locks import app_lock
 from handler.node import announce, resume_app
 from handler.ports import Ports
 from handler.pursue import pursue
-from handler.resume import below, each, resume_all, stop_trials
+from handler.resume import below, resume_all, stop_trials
 from handler.settings import Settings
-from handler.wiring import PROJECT, wire
+from handler.wiring import PROJECT, start, wire
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +102,7 @@ class Worker:
 
 def main(_arguments: Sequence[str]) -> int:
     """Run until SIGTERM; operations under way then get the time that Docker gives us."""
-    here = _start()
+    here = start()
     worker = Worker(here, wire(here))
     stop = threading.Event()
 
@@ -184,24 +182,3 @@ def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
             stop.wait(2.0)
         else:
             return
-
-
-def resume(_arguments: Sequence[str]) -> int:
-    """``handler resume`` by hand: the same as the worker does at its start, once."""
-    here = _start()
-    ports = wire(here)
-
-    def look(app: str) -> None:
-        resume_app(ports, app, anew=True)
-
-    resumed = resume_all(here, ports, look)
-    pursued = each(here, sorted(below(ports, "intent/")), lambda app: pursue(ports, here.drivers, app))
-    return 0 if resumed and pursued else 1
-
-
-def _start() -> Settings:
-    logging.basicConfig(
-        level=os.environ.get("LOG_LEVEL", "INFO"), stream=sys.stdout, format="%(asctime)s %(levelname)-7s %(message)s", force=True
-    )
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
-    return settings.read()

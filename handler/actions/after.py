@@ -12,7 +12,7 @@ from handler.core import certificates, checks, copies, history, limits, names, r
 from handler.core import steps as s
 from handler.core.kv import CheckIndex, Delete, DeleteTree, Op
 from handler.core.model import Role
-from handler.residence import Residence, begun, residence
+from handler.residence import Residence, operations, residence
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def _safe_there(ctx: Context, step: s.ForgetCopies) -> tuple[str, ...]:
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
     """Names that the app does not have (any more) are free; so are the certificates of domains."""
     store = ctx.ports.store
-    if any(not store.get(names.op_key(ctx.app, op.event.id, "outcome")) for op in begun(store, ctx.app)):
+    if any(not store.get(names.op_key(ctx.app, op.event.id, "outcome")) for op in operations(store, ctx.app)):
         return  # it has claimed what it needs, and will see to the rest
     lives = residence(store, ctx.app) or Residence()
     kept = {names.claim_key(claim) for claim in lives.record.get("claims", ())}

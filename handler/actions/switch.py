@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from handler import errors, trial
+from handler import errors, holds, trial
 from handler.context import Context
 from handler.core import limits, names, record
 from handler.core import steps as s
-from handler.core.kv import CheckAbsent, Delete, Set, Swap
+from handler.core.kv import CheckAbsent, Set
 from handler.residence import ABORTED
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def _wait_for_leader(ctx: Context, part: str, leader: str) -> dict[str, str]:
 def hold_requests(ctx: Context, step: s.HoldRequests) -> None:  # noqa: ARG001
     """Requests wait at every proxy; those in flight get a moment to end."""
     clock, proxies = ctx.ports.clock, ctx.ports.proxies
-    value = {"who": ctx.me, "since": clock.now(), "why": f"{ctx.op.event.kind} {ctx.op.event.id}", "mode": "hold"}
+    value = holds.value(ctx.op.event, ctx.me, clock.now())
     open_still = CheckAbsent(names.op_key(ctx.app, ctx.op.event.id, "outcome"))
     if not ctx.persist(lambda: ctx.ports.store.transact([open_still, Set(names.hold_key(ctx.app), record.dumps(value))])):
         raise errors.Aborted("the operation ended before its switch")
@@ -143,18 +143,5 @@ def await_trial_gone(ctx: Context, step: s.AwaitTrialGone) -> None:  # noqa: ARG
 
 
 def lift_hold(ctx: Context, step: s.LiftHold) -> None:  # noqa: ARG001
-    """The way back is complete. The record names the event, since the proxies lift a hold when both have changed."""
-
-    def lift() -> bool:
-        hold = ctx.ports.store.get(names.hold_key(ctx.app))
-        if hold and not str(record.loads(hold.value).get("why", "")).endswith(ctx.op.event.id):
-            return True  # of an operation that began later, or of a person
-        entry = ctx.ports.store.get(names.record_key(ctx.app))
-        known = record.loads(entry.value if entry else None)
-        if entry is None or not known:
-            return ctx.ports.store.transact([Delete(names.hold_key(ctx.app))])
-        changed = Swap(entry.key, record.dumps({**known, "event": ctx.op.event.id}), entry.index)
-        return ctx.ports.store.transact([changed, Delete(names.hold_key(ctx.app))])
-
-    if not any(ctx.persist(lift) for _ in range(5)):
-        raise errors.Temporary("the record changes faster than it can be written")
+    """The way back is complete."""
+    ctx.persist(lambda: holds.lift(ctx.ports.store, ctx.app, ctx.op.event.id))

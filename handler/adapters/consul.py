@@ -60,23 +60,32 @@ class Consul:
 class ConsulStore:
     """Implements ``Store``."""
 
-    def __init__(self, agent: Consul) -> None:
-        self._agent = agent
+    def __init__(self, agent: Consul, sure: Callable[[], float] = lambda: READ) -> None:
+        self._agent, self._sure = agent, sure
+
+    def within(self, sure: Callable[[], float]) -> ConsulStore:
+        return ConsulStore(self._agent, sure)
+
+    def _ask(self, call: Callable[[Any], Any]) -> Any:
+        return self._agent.ask(call, self._patience())
+
+    def _patience(self) -> float:
+        return min(READ, self._sure() or READ)
 
     def get(self, key: str) -> Entry | None:
-        _, item = self._agent.ask(lambda c: c.kv.get(key, consistency="consistent"))
+        _, item = self._ask(lambda c: c.kv.get(key, consistency="consistent"))
         return _entry(item) if item else None
 
     def tree(self, prefix: str) -> tuple[Entry, ...]:
-        _, items = self._agent.ask(lambda c: c.kv.get(prefix, recurse=True, consistency="consistent"))
+        _, items = self._ask(lambda c: c.kv.get(prefix, recurse=True, consistency="consistent"))
         return tuple(sorted((_entry(item) for item in items or ()), key=lambda entry: entry.key))
 
     def wait(self, prefix: str, index: int, seconds: float) -> int:
         if index < 1:  # Consul answers at once without an index
-            found, _ = self._agent.ask(lambda c: c.kv.get(prefix, keys=True))
+            found, _ = self._ask(lambda c: c.kv.get(prefix, keys=True))
             return max(1, int(found))
         wait = f"{max(1, round(seconds * 1000))}ms"
-        found, _ = self._agent.ask(lambda c: c.kv.get(prefix, keys=True, index=index, wait=wait))
+        found, _ = self._ask(lambda c: c.kv.get(prefix, keys=True, index=index, wait=wait))
         return int(found) if int(found) >= index else 0  # an index that goes back means a restored state: begin again
 
     def put(self, key: str, value: str) -> None:
@@ -85,7 +94,7 @@ class ConsulStore:
     def transact(self, ops: Sequence[kv.Op]) -> bool:
         if len(ops) > _MAX_OPS:
             raise Permanent(f"a transaction has {len(ops)} operations; Consul takes {_MAX_OPS}")
-        return bool(self._agent.put("/v1/txn", [{"KV": _VERBS[type(op)](op)} for op in ops], _txn_answer))
+        return bool(self._agent.put("/v1/txn", [{"KV": _VERBS[type(op)](op)} for op in ops], _txn_answer, self._patience()))
 
 
 def _txn_answer(response: Any) -> bool:

@@ -1,7 +1,7 @@
 """Locks that expire: a Consul session with a TTL, renewed by a thread. Implements ``Leases``.
 
 Numbers: TTL 15 s, renewed at a third of it. Consul frees the lock 15 to 30 s after the last renewal; the holder stops believing in it
-10 s after, so that nobody else can hold it while this node still acts on it.
+10 s after, and waits for no answer of Consul longer than that, so that nobody else can hold it while this node still acts on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any
 
-from handler.adapters.consul import Consul
+from handler.adapters.consul import READ, Consul
 from handler.errors import ClusterError, LeaseLost, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -73,9 +73,9 @@ class ConsulLease:
         self._over = threading.Event()
         self._lost = ""
 
-    def put(self, value: str) -> bool:
-        """Acquire the key, or renew what it says while we hold it."""
-        return bool(self._agent.ask(lambda c: c.kv.put(self._key, value, acquire=self.session)))
+    def put(self, value: str, patience: float = READ) -> bool:
+        """Acquire the key, or renew what it says while we hold it; ``patience`` is in seconds."""
+        return bool(self._agent.ask(lambda c: c.kv.put(self._key, value, acquire=self.session), patience))
 
     def keep(self) -> None:
         """Start to renew."""
@@ -96,14 +96,19 @@ class ConsulLease:
                 self._renewed = asked
 
     def ensure(self) -> None:
-        age = _now() - self._renewed
-        if self._lost or age > BELIEVE:
-            why = self._lost or f"it was not renewed for {age:.0f} s"
+        if not self.sure():
+            why = self._lost or f"it was not renewed for {_now() - self._renewed:.0f} s"
             raise LeaseLost(f"the lease {self._key} is lost: {why}")
 
+    def sure(self) -> float:
+        return 0.0 if self._lost else max(0.0, self._renewed + BELIEVE - _now())
+
     def say(self, value: str) -> None:
+        patience = self.sure()
+        if not patience:
+            return
         with contextlib.suppress(StoreUnavailable):  # only for people; ensure() is what counts
-            self.put(value)
+            self.put(value, patience)
 
     def release(self) -> None:
         if self._over.is_set():

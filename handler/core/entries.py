@@ -1,7 +1,7 @@
 """Entries of a node's journal: what it has begun and done of an operation, in which phase, and that nothing more will be.
 
-Written by :mod:`handler.execute`; after a crash also what :mod:`handler.trial` and :mod:`handler.node` go by. A phase after the outcome
-bears its name: ``committed`` or ``aborted``.
+Written by :mod:`handler.execute`; :mod:`handler.trial` and :mod:`handler.node` go by them as well. A phase after the outcome bears its
+name: ``committed`` or ``aborted``. (:mod:`handler.actions.start` and :mod:`handler.snapshot` note things of their own beside them.)
 """
 
 from __future__ import annotations
@@ -35,5 +35,5 @@ def any_begun(entries: Collection[str], phase: str, kind: type[Step]) -> bool:
 
 
 def entered(entries: Collection[str], phase: str) -> bool:
-    """Whether anything was begun in ``phase``."""
-    return any(entry.startswith(f"{phase} begun ") for entry in entries)
+    """Whether anything was begun or done in ``phase``: on a full disk either entry may be missing."""
+    return any(entry.startswith(f"{phase} ") for entry in entries)

@@ -93,8 +93,10 @@ def _write_override(one: Node, wanted: Sequence[Node]) -> None:
 
 def serves(one: Node, count: int) -> bool:
     """Consul has a leader, all are members, the worker has announced itself, both proxies have their files."""
-    answer = one.inside(["curl", "-fsS", "-m", "2", "127.0.0.1:8500/v1/agent/members"], check=False)
-    if answer.returncode or sum(member["Status"] == _ALIVE for member in json.loads(answer.stdout)) < count:
+    try:
+        if sum(_members(one).values()) < count:
+            return False
+    except LabError:
         return False
     if one.inside(["curl", "-fsS", "-m", "2", f"127.0.0.1:8500/v1/kv/node/{one.name}"], check=False).returncode:
         return False
@@ -217,14 +219,18 @@ def gone(witness: Node) -> list[str]:
     """Nodes that are dead for the Consul of ``witness``; ``LabError`` when it gives no answer. A node that can be reached again is still
     among them for up to half a minute.
     """
-    answer = witness.inside(["curl", "-fsS", "-m", "2", "127.0.0.1:8500/v1/agent/members"])
-    return [member["Name"] for member in json.loads(answer.stdout) if member["Status"] != _ALIVE]
+    return [name for name, alive in _members(witness).items() if not alive]
+
+
+def _members(witness: Node) -> dict[str, bool]:
+    answer = witness.inside(["curl", "-fsS", "-m", "10", "127.0.0.1:8500/v1/agent/members"])
+    return {member["Name"]: member["Status"] == _ALIVE for member in json.loads(answer.stdout)}
 
 
 def together() -> bool:
     """Whether every node takes every other for alive."""
     try:
-        return not any(gone(node) for node in running())
+        return all(all(_members(one).get(other.name, False) for other in running()) for one in running())
     except LabError:
         return False
 

@@ -1,5 +1,6 @@
 """The two sides of each contract: the in-memory port that the simulation runs on, and the adapter on the real thing."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -28,19 +29,27 @@ SIDES = ["memory", pytest.param("real", marks=pytest.mark.component)]
 
 @pytest.fixture
 def world() -> World:
-    return World(0, ["n1", "n2"])
+    return World(0, ["n1", "n2", "n3"])
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """Address of somebody who takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 @pytest.fixture(params=SIDES)
 def side(request: pytest.FixtureRequest, world: World) -> ConsulSide:
     """Consul's KV and locks."""
     if request.param == "memory":
-        here, cut = ports(world, world.nodes["n1"]), world.nodes["n2"]
-        cut.cut_until = float("inf")
+        here, cut, silent = ports(world, world.nodes["n1"]), world.nodes["n2"], world.nodes["n3"]
+        cut.cut_until = silent.cut_until = silent.hangs = float("inf")
         return ConsulSide(
             here.store,
             here.leases,
             ports(world, cut).store,
+            ports(world, silent).store,
             lambda seconds, call: world.at(world.now + seconds, call),
             lambda: world.now,
             lambda: world.pause(0.1),
@@ -51,6 +60,7 @@ def side(request: pytest.FixtureRequest, world: World) -> ConsulSide:
         ConsulStore(agent),
         ConsulLeases(agent, "here"),
         ConsulStore(Consul("http://127.0.0.1:1")),
+        ConsulStore(Consul(request.getfixturevalue("deaf"))),
         lambda seconds, call: threading.Timer(seconds, call).start(),
         time.monotonic,
         lambda: time.sleep(0.1),

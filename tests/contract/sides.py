@@ -9,11 +9,14 @@ from handler.ports import Code, Compose, Deploys, Leases, Members, Probe, Proxie
 
 @dataclass(frozen=True)
 class ConsulSide:
-    """``later`` calls after some seconds; ``end_session`` is what an operator may do; ``pass_time`` waits a little."""
+    """``unreachable`` refuses, ``silent`` gives no answer; ``later`` calls after some seconds; ``end_session`` is what an operator may do;
+    ``pass_time`` waits a little.
+    """
 
     store: Store
     leases: Leases
     unreachable: Store
+    silent: Store
     later: Callable[[float, Callable[[], object]], None]
     now: Callable[[], float]
     pass_time: Callable[[], None]

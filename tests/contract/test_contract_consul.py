@@ -22,6 +22,15 @@ def test_absent_is_none_and_unreachable_is_an_error(side: ConsulSide, key: str) 
             ask(key)
 
 
+def test_who_holds_a_lease_waits_for_no_answer_longer_than_it_is_sure(side: ConsulSide, key: str) -> None:
+    store = side.silent.within(lambda: 0.5)
+    for ask in (store.get, store.tree, lambda name: store.wait(name, 0, 1.0), lambda name: store.put(name, "x")):
+        began = side.now()
+        with pytest.raises(StoreUnavailable):
+            ask(key)
+        assert 0.4 < side.now() - began < 5  # noqa: PLR2004 seconds, 10 for others
+
+
 @pytest.mark.parametrize("value", ["", "plain", "äöü 'quotes\" \n", "x" * 100_000], ids=["empty", "plain", "odd", "long"])
 def test_values_come_back_as_they_were(side: ConsulSide, key: str, value: str) -> None:
     side.store.put(key, value)
@@ -114,6 +123,7 @@ def test_a_lock_has_one_holder_and_is_free_at_once_after_release(side: ConsulSid
     lease = side.leases.acquire(key, "mine")
     assert lease is not None
     lease.ensure()
+    assert 0 < lease.sure() <= 10  # noqa: PLR2004 seconds
     assert side.leases.acquire(key, "theirs") is None
     assert side.store.transact([CheckSession(key, lease.session)])
     lease.say("a step")
@@ -152,6 +162,7 @@ def test_a_lease_whose_session_was_ended_is_lost_and_its_lock_free_a_little_late
         while side.now() < deadline:
             lease.ensure()
             side.pass_time()
+    assert lease.sure() == 0
     lease.say("late")
     assert side.store.get(key).value != "late"
     lease.release()

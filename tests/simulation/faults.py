@@ -16,6 +16,8 @@ Fault = Callable[["Run", Node, float], None]
 PROGRAMS = ("clone", "pull", "up", "snapshot", "send", "restore", "update")
 RESTART = 3.0
 """Seconds in which Docker starts a handler again that was killed."""
+HANGS = (0.0, 0.0, 2.0, 7.0, 30.0)
+"""Seconds after which Consul's agent says that it has no leader; with a connection that is half open it says nothing."""
 SECONDS = (0.5, 3.0, 12.0, 25.0, 60.0, 200.0)
 
 
@@ -53,6 +55,7 @@ def handler_stalls(run: Run, node: Node, seconds: float) -> None:
 
 def cut_from_consul(run: Run, node: Node, seconds: float) -> None:
     node.cut_until = run.world.now + seconds
+    node.hangs = run.choice.choice(HANGS)
 
 
 def cut_from_peers(run: Run, node: Node, seconds: float) -> None:

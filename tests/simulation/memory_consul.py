@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from world import Check, Node, World
@@ -12,7 +12,7 @@ from handler.core import kv
 from handler.core.model import Node as Member
 from handler.ports import Entry
 
-RENEW, BELIEVE = 5.0, 10.0
+RENEW, BELIEVE, READ = 5.0, 10.0, 10.0
 
 
 class Port:
@@ -37,14 +37,27 @@ class Port:
 
 
 class Store(Port):
-    """``Store``; unreachable while the node is cut off."""
+    """``Store``; unreachable while the node is cut off, which a call notices at once, or when its patience ends."""
+
+    def __init__(self, world: World, node: Node, sure: Callable[[], float] = lambda: READ) -> None:
+        super().__init__(world, node)
+        self._sure = sure
+
+    def within(self, sure: Callable[[], float]) -> Store:
+        return Store(self.world, self.node, sure)
 
     def reach(self, what: str, *, change: bool = False) -> None:
         world, node = self.world, self.node
         world.call(node, node.name, what)
         world.version += change
         if world.now < node.cut_until:
+            self.hang()
             raise errors.StoreUnavailable(f"{node.name} does not reach Consul")
+
+    def hang(self) -> None:
+        """A call that gets no answer, for as long as its caller waits, and the agent does not refuse by itself."""
+        if self.node.hangs:
+            self.world.pause(min(self.node.hangs, READ, self._sure() or READ))
 
     def get(self, key: str) -> Entry | None:
         self.reach(f"get {key}")
@@ -129,12 +142,17 @@ class Lease:
         world.at(world.now + RENEW, self._renew)
 
     def ensure(self) -> None:
-        if self._lost or self._world.now - self._renewed > BELIEVE:
+        if not self.sure():
             raise errors.LeaseLost(f"the lease {self._key} is lost")
+
+    def sure(self) -> float:
+        return 0.0 if self._lost else max(0.0, self._renewed + BELIEVE - self._world.now)
 
     def say(self, value: str) -> None:
         held = self._world.kv.get(self._key)
-        if self._reaches() and held and held.session == self.session:
+        if not self._reaches():
+            self._store.within(self.sure).hang()
+        elif held and held.session == self.session:
             self._world.write(self._key, value)
 
     def release(self) -> None:

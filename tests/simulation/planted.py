@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from run import Profile
 
-from handler import context, execute, node, pursue
+from handler import context, execute, holds, node, pursue
 from handler.actions import ACTIONS, start, switch
 from handler.context import Context
 from handler.core import composefile, entries, names, record, retention
@@ -121,11 +121,16 @@ def _but_the_last(held: Sequence[Held], named: Iterable[str]) -> Iterable[str]:
 def _source_aborts_by_itself(patch: pytest.MonkeyPatch) -> None:
     settle = execute._settle
 
-    def settled(ctx: Context, plan: Any, why: str | None) -> str:
-        found = settle(ctx, plan, why)
+    def settled(ctx: Context, plan: Any, why: str | None, known: str | None) -> str:
+        found = settle(ctx, plan, why, known)
         return found if plan.leads else "aborted"
 
     patch.setattr(execute, "_settle", settled)
+
+
+def _hold_stays(patch: pytest.MonkeyPatch) -> None:
+    _does_nothing(s.LiftHold)(patch)
+    patch.setattr(holds, "lift_left_over", lambda _store, _app: None)
 
 
 def _forgets_what_it_has_seen(patch: pytest.MonkeyPatch) -> None:
@@ -196,7 +201,7 @@ PLANTED: dict[str, Planted] = {
     "trial is not taken back": Planted(_does_nothing(s.StopTrial), FAILS),
     "old copy does not wait for the trial": Planted(_does_nothing(s.AwaitTrialGone), LEASES),
     "new leader does not wait for the trial": Planted(_instead(pursue, "_trials_are_gone", lambda _ports, _event: True), LEASES),
-    "hold is not lifted": Planted(_does_nothing(s.LiftHold), FAILS),
+    "hold is not lifted": Planted(_hold_stays, FAILS),
     "hold although the operation has ended": Planted(_instead(switch, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
     "a purge keeps nothing that is needed": Planted(_purge_keeps(lambda _held, _named: (), point=False)),

@@ -1,14 +1,18 @@
 """What one seed in many thousands found, told again: so that it happens in every run of the tests."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from faults import disk_full, docker_silent, handler_killed, handler_stalls, isolated, journal_full, power_lost
+from memory_consul import Store
 from memory_docker import Compose
 from run import Profile, Run
-from world import Node
+from world import TTL, Node, World
 
 from handler import errors
+from handler.core.model import Container
+from handler.ports import Entry
 
 QUIET = Profile(messages=(0,), most_faults=0, nodes=(3,), apps=(1,), copying=0.0)
 """Nothing happens but what a story tells."""
@@ -189,3 +193,131 @@ def test_an_app_that_a_killed_dockerd_left_down_in_an_operation_is_started_when_
     story.go()
     assert list(story.outcomes.values()) == ["committed", "aborted"]
     assert story.world.nodes["n2"].containers[story.apps[0].project].state == "running"
+
+
+@pytest.mark.parametrize("healthy_after", [1.0, 9.0])
+def test_a_leader_that_hears_nothing_of_consul_stops_its_trial_before_the_old_copy_starts(
+    monkeypatch: pytest.MonkeyPatch, healthy_after: float
+) -> None:
+    """Its calls hang for as long as it lets them, whenever it is cut off; sessions end as early as Consul may end them."""
+    containers = Compose.containers
+
+    def starting(self: Compose, project: str) -> tuple[Container, ...]:
+        found = containers(self, project)
+        young = self.node.name == "n2" and found and self.world.now - self.node.containers[project].since < healthy_after
+        return tuple(replace(one, health="starting") for one in found) if young else found
+
+    monkeypatch.setattr(Compose, "containers", starting)
+    monkeypatch.setattr(World, "renew", lambda self, session: self.sessions.update({session: self.now + TTL}))
+    for fifth in range(50):
+        story = Story(1, QUIET)
+        story.tell(1.0, "deploy", master="n1", slave="n3")
+        story.tell(60.0, "deploy", master="n2", slave="n1")
+
+        def hangs(node: Node, story: Story = story) -> None:
+            isolated(story, node, 250.0)
+            node.hangs = 30.0
+
+        def soon(node: Node, story: Story = story, seconds: float = fifth / 5) -> None:
+            story.later(story.world.now + seconds, lambda: hangs(node))
+
+        story.when("n2", "before begun wait until deploy", 1, soon)
+        story.go()
+
+
+def test_what_was_taken_back_is_not_taken_back_again_whichever_question_consul_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal knows nothing, as its disk is full: the old version has served for a while, and its data must stay."""
+    get = Store.get
+    for silent in range(1, 12):
+        story, asked = Story(1, QUIET), [0]
+        story.tell(1.0, "deploy", master="n2", slave="n3")
+        story.tell(60.0, "deploy", master="n2", slave="n3")
+        story.when("n2", "before begun start the containers", 2, lambda node, story=story: journal_full(story, node, 120.0))
+        story.quiet = story.world.now + 300.0
+
+        def answer(self: Store, key: str, story: Story = story, asked: list[int] = asked, silent: int = silent) -> Entry | None:
+            if self.node.name == "n2" and key.rpartition("/")[2] in ("outcome", "cleaned") and "aborted" in story.outcomes.values():
+                asked[0] += 1
+                if asked[0] == silent:
+                    raise errors.StoreUnavailable("no answer to this one")
+            return get(self, key)
+
+        monkeypatch.setattr(Store, "get", answer)
+        story.go()
+        assert list(story.outcomes.values()) == ["committed", "aborted"]
+        assert asked[0] >= silent
+
+
+def test_others_lead_again_after_a_node_that_died_before_it_had_begun_anything() -> None:
+    """It has nothing to take back, and nobody else can say that."""
+    story = Story(1, QUIET)
+    story.tell(1.0, "deploy", master="n1", slave="n3")
+    story.tell(60.0, "deploy", master="n2", slave="n1")
+    story.when("n2", "journal: before begun fetch", 1, lambda node: power_lost(story, node, 150.0))
+    story.tell(130.0, "deploy", master="n1", slave="n3")
+    story.tell(400.0, "deploy", master="n3", slave="n1")
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted", "committed", "committed"]
+
+
+def test_others_lead_again_after_a_node_has_lost_its_disk_in_a_trial() -> None:
+    """The machine that takes its place and its name knows of nothing."""
+    story = Story(1, QUIET)
+    story.tell(1.0, "deploy", master="n1", slave="n3")
+    story.tell(60.0, "deploy", master="n2", slave="n1")
+
+    def dies(node: Node) -> None:
+        power_lost(story, node, 250.0)
+        for lost in (node.journal, node.containers, node.volumes, node.snapshots, node.deploys, node.schedules):
+            lost.clear()  # type: ignore[attr-defined]
+
+    story.when("n2", "before begun start the containers", 1, dies)
+    story.tell(150.0, "deploy", master="n1", slave="n3")
+    story.tell(500.0, "deploy", master="n3", slave="n1")
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted", "committed", "committed"]
+
+
+def test_a_master_that_is_back_lifts_the_hold_of_a_takeover_whose_leader_died() -> None:
+    story = Story(1, QUIET)
+    app = story.apps[0]
+    story.tell(1.0, "deploy", master="n1", slave="n3")
+    story.later(story.world.now + 60.0, lambda: power_lost(story, story.world.nodes["n1"], 100.0))
+    story.tell(80.0, "takeover", master="n3")
+    story.when("n3", "before begun load the data", 1, lambda node: power_lost(story, node, 900.0))
+    story.quiet = story.world.now + 1200.0
+    seen: list[tuple[bool, str]] = []
+
+    def look() -> None:
+        seen.append((app.hold in story.world.kv, story.world.nodes["n1"].containers[app.project].state))
+
+    story.later(story.world.now + 400.0, look)
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+    assert seen == [(False, "running")]
+
+
+def test_a_node_that_has_nothing_to_do_with_it_aborts_nothing_when_its_disk_is_full() -> None:
+    story = Story(1, QUIET)
+    story.tell(1.0, "deploy", master="n1")
+    story.later(story.world.now + 50.0, lambda: journal_full(story, story.world.nodes["n3"], 200.0))
+    story.quiet = story.world.now + 300.0
+    story.tell(60.0, "deploy", master="n2", slave="n1")
+    story.tell(120.0, "destroy")
+    story.go()
+    assert list(story.outcomes.values()) == ["committed"] * 3
+
+
+def test_an_operation_ends_although_its_leader_died_and_the_disk_of_who_looks_on_is_full() -> None:
+    story = Story(1, QUIET)
+    n1, n3 = (story.world.nodes[name] for name in ("n1", "n3"))
+    story.tell(1.0, "deploy", master="n1")
+    story.later(story.world.now + 50.0, lambda: journal_full(story, n3, 200.0))
+    story.quiet = story.world.now + 600.0
+    story.tell(60.0, "deploy", master="n2", slave="n1")
+    story.when("n2", "before begun pull images", 1, lambda node: power_lost(story, node, 500.0))
+    story.when("n2", "before begun pull images", 1, lambda _: power_lost(story, n1, 500.0))
+    ended: list[str] = []
+    story.later(story.world.now + 200.0, lambda: ended.extend(story.outcomes.values()))
+    story.go()
+    assert ended == ["committed", "aborted"]

@@ -118,18 +118,18 @@ def test_one_app_that_cannot_be_resumed_keeps_none_of_the_others_from_it(
             raise error
         return True
 
-    monkeypatch.setattr(worker, "resume_app", some)
-    monkeypatch.setattr(worker, "pursue", some)
+    monkeypatch.setattr(resume, "resume_app", some)
+    monkeypatch.setattr(resume, "pursue", some)
     world = World(1, ("n1",))
     for one in APPS:
         world.write(names.record_key(one.name), RECORD)
         world.write(names.intent_key(one.name), "{}")
-    monkeypatch.setattr(worker, "_start", lambda: here)
+    monkeypatch.setattr(resume, "start", lambda: here)
     codes: list[int] = []
 
     def work(mine: Ports) -> None:
-        monkeypatch.setattr(worker, "wire", lambda _here: mine)
-        codes.append(worker.resume([]))
+        monkeypatch.setattr(resume, "wire", lambda _here: mine)
+        codes.append(resume.main([]))
 
     in_world(world, work)
     everybody = sorted(one.name for one in APPS)
@@ -171,6 +171,7 @@ class Once:
         (False, [START, COMMIT], "exited"),
         (False, [START, COMMIT, "committed begun register the service"], "running"),
         (False, [START, "aborted begun start the containers of deploy d1"], "running"),
+        (False, [START, "aborted done start the containers of deploy d1"], "running"),
         (False, [START, CONCLUDED], "running"),
         (False, [f"{START}2"], "running"),
     ],

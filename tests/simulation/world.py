@@ -61,6 +61,7 @@ class Node(Stalls):
     stalled_until: float = 0.0
     idle_until: float = 0.0
     cut_until: float = 0.0
+    hangs: float = 0.0
     alone_until: float = 0.0
     full_until: float = 0.0
     journal_full_until: float = 0.0

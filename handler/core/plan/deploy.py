@@ -78,11 +78,7 @@ def _hand_over(op: Operation) -> Plan:
 
 
 def _forget(op: Operation) -> Plan:
-    return Plan(
-        recipe=Recipe.FORGET.value,
-        before=(s.AwaitOutcome(),),
-        committed=(*parts.leave(op), *parts.forget_tail(op, op.before.slave)),
-    )
+    return parts.onlooker(Recipe.FORGET.value, (*parts.leave(op), *parts.forget_tail(op, op.before.slave)))
 
 
 _RECIPES: dict[Recipe, Callable[[Operation], Plan]] = {

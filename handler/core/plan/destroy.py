@@ -12,7 +12,7 @@ def part(op: Operation, me: str) -> Plan:
     """The part of node ``me``: every node forgets, the master after it has stopped the app."""
     gone = (*parts.leave(op), s.RemoveCheckouts(()))
     if me != op.source:
-        return Plan(recipe="forget", before=(s.AwaitOutcome(),), committed=gone)
+        return parts.onlooker("forget", gone)
     return Plan(
         recipe="destroy",
         leads=True,

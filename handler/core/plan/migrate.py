@@ -42,4 +42,5 @@ def _give(op: Operation, origin: Origin, drop: Steps, made: Plan) -> Plan:
         before=(snapshot, s.SendOrigin(op.target), s.AwaitOutcome()),
         committed=(*made.committed, *drop),
         aborted=(Undo(snapshot, drop),) if drop else (),
+        vetoes=True,  # the target waits for the data
     )

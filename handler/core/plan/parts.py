@@ -133,9 +133,14 @@ def leave(op: Operation) -> Steps:
     return (s.RemoveContainers(), s.GiveUpOwnership(), s.DeregisterService(), *volumes)
 
 
+def onlooker(recipe: str, committed: Steps = ()) -> Plan:
+    """Nothing is asked of this node before the outcome, so that whatever is wrong with it is no reason for an abort."""
+    return Plan(recipe=recipe, before=(s.AwaitOutcome(),), committed=committed, vetoes=False)
+
+
 def stand_by(op: Operation) -> Plan:
     """Be the slave, from now on or still."""
-    return Plan(recipe=Recipe.STAND_BY.value, before=(s.AwaitOutcome(),), committed=(*leave(op), *stand_by_tail(op)))
+    return onlooker(Recipe.STAND_BY.value, (*leave(op), *stand_by_tail(op)))
 
 
 def stand_by_tail(op: Operation) -> Steps:
@@ -162,4 +167,4 @@ def forget_tail(op: Operation, me: str) -> Steps:
 
 def nothing(_op: Operation) -> Plan:
     """Not concerned, but for the case that the leader is gone and nobody else is there to say so."""
-    return Plan(recipe=Recipe.NOTHING.value, before=(s.AwaitOutcome(),))
+    return onlooker(Recipe.NOTHING.value)
