@@ -44,6 +44,8 @@ def check_app(ctx: Context, step: s.CheckApp) -> None:  # noqa: ARG001
     spec = ctx.spec(deploy_id)
     for note in spec.notes:
         log.info("%s: %s", app, note)
+    if why := record.too_large(record.app_record(ctx.op, spec, "", "", {})):
+        raise errors.BadInput(why)
     ctx.ports.proxies.check(app, spec.caddyfile, spec.haproxy)
     token = deploys.token(app)
     deploys.write(app, deploy_id, composefile.OVERRIDE, composefile.override(spec, app, deploy_id, token))
