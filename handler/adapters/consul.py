@@ -21,7 +21,6 @@ from handler.ports import Entry
 READ = 10.0
 """Seconds for an answer; a node that is cut off from the others would hang otherwise. py-consul adds ``wait`` of blocking queries."""
 
-_MAX_OPS = 128
 _TOO_LARGE = 413
 _ALIVE = 1
 """Serf's status of a member: https://github.com/hashicorp/serf."""
@@ -84,8 +83,8 @@ class ConsulStore:
         self.transact([kv.Set(key, value)])
 
     def transact(self, ops: Sequence[kv.Op]) -> bool:
-        if len(ops) > _MAX_OPS:
-            raise Permanent(f"a transaction has {len(ops)} operations; Consul takes {_MAX_OPS}")
+        if len(ops) > kv.MOST:
+            raise Permanent(f"a transaction has {len(ops)} operations; Consul takes {kv.MOST}")
         return bool(self._agent.put("/v1/txn", [{"KV": _VERBS[type(op)](op)} for op in ops], lambda answer: _txn_answer(ops, answer)))
 
 

@@ -67,3 +67,25 @@ def test_an_app_whose_record_consul_would_not_take_is_refused_before_anything_is
     assert list(two.outcomes.values()) == ["committed", "committed", "aborted"]
     assert "caddyfile 251 KiB" in two.why()
     assert not two.stopped()
+
+
+def test_an_app_with_the_volume_of_another_is_refused_before_anything_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its compose file names the volume itself, be it by chance or copied from the other's."""
+    two = Two(monkeypatch, lambda config: config["volumes"]["data"].update(name=two.first.volume))
+    two.at(120.0, two.second, "deploy", master="n1", slave="n2")
+    two.go()
+    assert list(two.outcomes.values()) == ["committed", "committed", "aborted"]
+    assert f"volume/{two.first.volume} belongs to {two.first.name}" in two.why()
+    assert not two.stopped()
+    claims = {entry.key: json.loads(entry.value)["app"] for entry in two.world.tree("claim/volume/")}
+    assert claims == {names.claim_key(f"volume/{one.volume}"): one.name for one in two.apps}
+
+
+def test_a_volume_s_name_is_free_again_when_its_app_is_destroyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Two(monkeypatch, lambda config: config["volumes"]["data"].update(name=two.first.volume))
+    two.at(120.0, two.first, "destroy")
+    two.at(180.0, two.second, "deploy", master="n1", slave="n2")
+    two.go()
+    assert list(two.outcomes.values()) == ["committed"] * 4
+    (claim,) = two.world.tree("claim/volume/")
+    assert (claim.key, json.loads(claim.value)["app"]) == (names.claim_key(f"volume/{two.first.volume}"), two.second.name)
