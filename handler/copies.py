@@ -140,7 +140,7 @@ class Copies:
     def _state(self, app: str, lives: Residence, seen: _Seen) -> State:
         volumes = tuple(volume for volume in lives.volumes if self._ports.volumes.exists(volume))
         ours = {volume: {one.name for one in seen.stock.get(volume, ())} for volume in volumes}
-        newest = {volume: one.name for volume in volumes if (one := copies.newest(seen.stock.get(volume, ())))}
+        newest = copies.newest(seen.stock, volumes)
         slave = lives.placement.slave
         node = self._ports.members.nodes().get(slave)
         with self._mutex:
@@ -172,13 +172,9 @@ class Copies:
                 log.warning("%s: the check of its copy cannot be answered: %s", app, error)
 
     def _have(self, lives: Residence, seen: _Seen) -> dict[str, Any]:
-        """The slave's word: the last complete snapshot of each volume, and its size as far as it was measured."""
-        found = {}
-        for volume in lives.volumes:
-            one = copies.newest(seen.stock.get(volume, ()))
-            if one:
-                found[volume] = {"snapshot": one.name, "bytes": self._sizes.get(volume, ("", None))[1]}
-        return found
+        """The slave's word: the snapshot of each volume that counts as its last copy, and its size as far as it was measured."""
+        newest = copies.newest(seen.stock, lives.volumes)
+        return {volume: {"snapshot": name, "bytes": self._sizes.get(volume, ("", None))[1]} for volume, name in newest.items()}
 
     def news(self) -> bool:
         """Whether a look may see more than the last one: a snapshot came or went, or is arriving. Cheap."""
@@ -193,12 +189,11 @@ class Copies:
         deadline = clock.monotonic() + MEASURING
         kept = [lives for _, lives in self._lives.values() if lives.placement.role(me) is Role.SLAVE]
         stock, found = self._ports.volumes.stock() if kept else {}, False
-        for volume in (volume for lives in kept for volume in lives.volumes):
-            one = copies.newest(stock.get(volume, ()))
+        for volume, name in (item for lives in kept for item in copies.newest(stock, lives.volumes).items()):
             before = self._sizes.get(volume, ("", None))
-            if one and one.name != before[0] and clock.monotonic() < deadline:
-                size = self._ports.volumes.size(one.name, limits.SIZE)
-                self._sizes[volume], found = (one.name, before[1] if size is None else size), True
+            if name != before[0] and clock.monotonic() < deadline:
+                size = self._ports.volumes.size(name, limits.SIZE)
+                self._sizes[volume], found = (name, before[1] if size is None else size), True
         return found
 
     def purge(self, app: str) -> None:

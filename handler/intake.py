@@ -11,10 +11,10 @@ import logging
 from handler import errors
 from handler.core import events, history, names, record
 from handler.core.events import EventError, Message, check_nodes
-from handler.core.kv import Create, Delete, Swap
+from handler.core.kv import CheckAbsent, Create, Delete, Op, Set, Swap
 from handler.core.model import Event, Kind
 from handler.ports import Entry, Ports
-from handler.pursue import end_early
+from handler.residence import ABORTED, outcome
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +67,9 @@ def _accept(ports: Ports, event: Event) -> None:
         current, seen = record.read_intent(entry.value if entry else None)
         if event.id in seen:
             return
-        value = record.intent(event, [*seen, event.id][-SEEN:])
-        if ports.store.transact([_write(key, value, entry)]):
-            log.info("%s: %s %s accepted", event.app, event.kind, event.id)
-            if current is not None:
-                _supersede(ports, current, event)
+        ended = _superseded(ports, current, event) if current else []
+        if ports.store.transact([_write(key, record.intent(event, [*seen, event.id][-SEEN:]), entry), *ended]):
+            log.info("%s: %s %s accepted%s", event.app, event.kind, event.id, f", {current.id} superseded" if current and ended else "")
             return
     raise errors.Temporary(f"{key} changes faster than it can be written")
 
@@ -80,12 +78,21 @@ def _write(key: str, value: str, entry: Entry | None) -> Create | Swap:
     return Swap(key, value, entry.index) if entry else Create(key, value)
 
 
-def _supersede(ports: Ports, old: Event, new: Event) -> None:
-    """An intent that never began ends here; one that has begun goes on, and the new one follows it."""
+def _superseded(ports: Ports, old: Event, new: Event) -> list[Op]:
+    """An intent that never began ends with the write of the next one; one that has begun goes on, and the new one follows it.
+
+    In one transaction, since nobody would end it after a crash between two.
+    """
     prefix = names.op_prefix(old.app, old.id)
     parts = {entry.key.removeprefix(prefix) for entry in ports.store.tree(prefix)}
-    if not parts & {"plan", "outcome"}:
-        end_early(ports, old, f"superseded by {new.kind} {new.id}")
+    if parts & {"plan", "outcome"}:
+        return []
+    me, why = ports.members.me(), f"superseded by {new.kind} {new.id}"
+    return [
+        CheckAbsent(names.op_key(old.app, old.id, "plan")),
+        names.create_outcome(old.app, old.id, outcome(ABORTED, me, why=why)),
+        Set(names.history_key(old.app, old.id), record.dumps(history.refusal(old.id, old.kind, "", why, me, ports.clock.now()))),
+    ]
 
 
 def _refuse(ports: Ports, message: Message, why: str) -> None:

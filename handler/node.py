@@ -11,7 +11,7 @@ from handler.core.entries import CONCLUDED
 from handler.core.model import Role
 from handler.notice import say
 from handler.ports import Ports
-from handler.residence import Residence, operations, residence
+from handler.residence import Residence, not_others, operations, residence
 from handler.settings import Settings
 from handler.snapshot import recover
 
@@ -101,7 +101,8 @@ def _all_down(ports: Ports, app: str) -> bool:
 def _clean_up(ports: Ports, app: str, lives: Residence) -> None:
     """What is left of a master that was replaced while it was away; what only it has is kept as a snapshot and named in the history."""
     project, volumes = names.project_name(app), ports.volumes
-    live = sorted({*volumes.live(project), *(volume for volume in lives.volumes if volumes.exists(volume))})
+    found = {*volumes.live(project), *(volume for volume in lives.volumes if volumes.exists(volume))}
+    live = not_others(ports.store, app, sorted(found))
     if ports.deploys.owned(app) is None and not live and not ports.compose.containers(project):
         return
     log.warning("%s: this node is not its master: its containers are removed, its volumes %s kept as snapshots", app, ", ".join(live))

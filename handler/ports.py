@@ -175,8 +175,8 @@ class Volumes(Protocol):
         """Remove the live volume; fine when it is not there; ``Temporary`` while a container uses it."""
 
     def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
-        """Take read-only snapshots one right after the other; returns volume -> name. All names have the same time: it names one
-        point of the whole app, if nothing of it runs meanwhile.
+        """Take read-only snapshots one right after the other; returns volume -> name. All names have the same time, that
+        no other call gives: it names one point of the whole app, if nothing of it runs meanwhile.
         """
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:

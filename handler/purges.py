@@ -47,13 +47,14 @@ class Purges:
             for volume, action in self.due(lives, self._ports.volumes.schedules()):
                 self._made[volume, action] = self._ports.clock.monotonic()
                 try:
-                    self._purge(app, volume, action.removeprefix(copies.PURGE), needed)
+                    self._purge(app, lives, volume, action.removeprefix(copies.PURGE), needed)
                 except ValueError as error:
                     log.error("%s: %s is scheduled for %s: %s", app, action, volume, error)  # noqa: TRY400 the trace tells nothing
 
-    def _purge(self, app: str, volume: str, pattern: str, named: set[str]) -> None:
-        held = self._ports.volumes.stock().get(volume, ())
-        gone = retention.drop(held, pattern, self._ports.clock.now(), retention.needed(held, named))
+    def _purge(self, app: str, lives: Residence, volume: str, pattern: str, named: set[str]) -> None:
+        stock = self._ports.volumes.stock()
+        held, whole = stock.get(volume, ()), retention.whole({one: stock.get(one, ()) for one in lives.volumes})
+        gone = retention.drop(held, pattern, self._ports.clock.now(), retention.needed(held, named), whole)
         for name in gone:
             self._ports.volumes.drop(name)
         log.info("%s: purged %d of %d snapshots of %s", app, len(gone), len(held), volume)

@@ -7,7 +7,7 @@ docs/architecture.rst). So each commit keeps its record in its outcome too, whic
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,14 @@ def ended(store: Store, app: str) -> list[rollback.Ended]:
         if part == "outcome":
             order[event] = entry.index
     return [rollback.Ended.read(parts[event]) for event in sorted(order, key=lambda event: order[event])]
+
+
+def not_others(store: Store, app: str, volumes: Iterable[str]) -> list[str]:
+    """Those of ``volumes`` that no other app has claimed. ``app`` had them once; a node that was down when it gave up their names, or was
+    destroyed, must not touch what another app has made under these names since.
+    """
+    claims = {entry.key: record.loads(entry.value).get("app") for entry in store.tree(names.claim_key(names.volume_claim("")))}
+    return [volume for volume in volumes if claims.get(names.claim_key(names.volume_claim(volume)), app) == app]
 
 
 def residence(store: Store, app: str) -> Residence | None:

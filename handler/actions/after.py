@@ -12,7 +12,7 @@ from handler.core import certificates, checks, copies, history, limits, names, r
 from handler.core import steps as s
 from handler.core.kv import CheckIndex, Delete, DeleteTree, Op
 from handler.core.model import Role
-from handler.residence import Residence, operations, residence
+from handler.residence import Residence, not_others, operations, residence
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,19 @@ def schedule_copies(ctx: Context, step: s.ScheduleCopies) -> None:
     """Replicate to the slave, or take snapshots when there is none; volumes that the app gave up are not copied any more."""
     copies = {f"replicate:{step.address}": EVERY} if step.address else {"snapshot": EVERY}
     current = ctx.spec(ctx.op.deploy_id).volumes
-    for volume in sorted({*current, *ctx.op.volumes}):
+    for volume in not_others(ctx.ports.store, ctx.app, sorted({*current, *ctx.op.volumes})):
         ctx.ports.volumes.schedule(volume, {**copies, **PURGE} if volume in current else {})
 
 
 def schedule_purge(ctx: Context, step: s.SchedulePurge) -> None:
     """What the master replicates piles up on the slave otherwise."""
-    for volume in _all_volumes(ctx, step.volumes):
+    for volume in not_others(ctx.ports.store, ctx.app, _all_volumes(ctx, step.volumes)):
         ctx.ports.volumes.schedule(volume, PURGE)
 
 
 def unschedule(ctx: Context, step: s.Unschedule) -> None:
     """Nothing left of former roles."""
-    for volume in step.volumes:
+    for volume in not_others(ctx.ports.store, ctx.app, step.volumes):
         ctx.ports.volumes.schedule(volume, {})
 
 
@@ -116,7 +116,7 @@ def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
     """Live volumes go; what was not snapshotted in this operation is snapshotted first, all at one point, since nobody else may have it."""
     volumes = ctx.ports.volumes
     taken = (ctx.hear("snapshots") or {}) if ctx.me == ctx.op.source else {}
-    live = [volume for volume in step.volumes if volumes.exists(volume)]
+    live = [volume for volume in not_others(ctx.ports.store, ctx.app, step.volumes) if volumes.exists(volume)]
     only_here = [volume for volume in live if volume not in taken]
     for volume, name in chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, only_here).items():
         log.warning("%s: kept the last state of %s as %s", ctx.app, volume, name)
@@ -148,7 +148,7 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
     if lives.placement.role(ctx.me) is not Role.NOTHING:
         return
     kept = chronicle.kept(ctx.ports.store, ctx.app, ctx.me)
-    for volume in volumes:
+    for volume in not_others(ctx.ports.store, ctx.app, volumes):
         for name in ctx.ports.volumes.copies(volume):
             if name not in kept:
                 ctx.ports.volumes.drop(name)

@@ -9,7 +9,7 @@ from handler import errors
 from handler.context import Context
 from handler.core import composefile, names, record
 from handler.core import steps as s
-from handler.core.kv import Create
+from handler.core.kv import MOST, Create
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ def check_app(ctx: Context, step: s.CheckApp) -> None:  # noqa: ARG001
     spec = ctx.spec(deploy_id)
     for note in spec.notes:
         log.info("%s: %s", app, note)
+    if why := record.too_large(record.app_record(ctx.op, spec, "", "", {})):
+        raise errors.BadInput(why)
     ctx.ports.proxies.check(app, spec.caddyfile, spec.haproxy)
     token = deploys.token(app)
     deploys.write(app, deploy_id, composefile.OVERRIDE, composefile.override(spec, app, deploy_id, token))
@@ -56,18 +58,22 @@ def _first_present(ctx: Context, candidates: tuple[str, ...]) -> list[str]:
 
 
 def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
-    """Create-only keys, all in one transaction: of two apps that claim a name at the same moment, one is refused."""
+    """Create-only keys: of two apps that claim a name at the same moment, one is refused.
+
+    A rollback also brings back volumes that only the deploy after that one had, and whose names may be another app's by now.
+    """
     store = ctx.ports.store
-    wanted = [names.claim_key(claim) for claim in ctx.spec(ctx.op.deploy_id).claims]
+    restored = (names.volume_claim(volume) for volume, _ in ctx.op.restore)
+    wanted = dict.fromkeys(names.claim_key(claim) for claim in (*ctx.spec(ctx.op.deploy_id).claims, *restored))
     for _ in range(3):
         owners = {key: _owner(ctx, key) for key in wanted}
         for key, owner in owners.items():
             if owner and owner != ctx.app:
                 raise errors.BadInput(f"{key.removeprefix('claim/')} belongs to {owner}: choose another, or destroy that app")
         free = [Create(key, record.dumps({"app": ctx.app})) for key, owner in owners.items() if not owner]
-        if not free or store.transact(free):
+        if all(store.transact(free[first : first + MOST]) for first in range(0, len(free), MOST)):
             return
-    raise errors.Temporary("domains are being claimed by others at this moment")
+    raise errors.Temporary("names are being claimed by others at this moment")
 
 
 def _owner(ctx: Context, key: str) -> str:

@@ -28,7 +28,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -47,6 +47,7 @@ _HOST = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.:-]*$")
 _ACTION = re.compile(r"^(snapshot|replicate:[A-Za-z0-9.:-]+|purge:[0-9a-z:]+)$")
 _SUBVOLUME = 256
 """Inode of the root of every btrfs subvolume."""
+_MOMENT = timedelta(seconds=1)
 _QUICK = 30.0
 _SEND = 6 * 3600.0
 _BTRFS = 120.0
@@ -66,7 +67,8 @@ class Buttervolume:
         self._docker, self._driver, self._locks = docker, driver, locks
         self._volumes, self._snapshots = root / "volumes", root / "snapshots"
         self._find_socket = find_socket
-        self._schedules = threading.Lock()
+        self._schedules, self._naming = threading.Lock(), threading.Lock()
+        self._named = datetime.fromtimestamp(0, UTC)
 
     def exists(self, volume: str) -> bool:
         return (self._volumes / _checked(_VOLUME, volume)).is_dir()
@@ -85,12 +87,21 @@ class Buttervolume:
             self._ask("POST", "/VolumeDriver.Remove", {"Name": volume})
 
     def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
-        now = f"{datetime.now(UTC):{TIME_FORMAT}}"
-        taken = {volume: f"{_checked(_VOLUME, volume)}@{now}" for volume in volumes}
+        now = self._time()
+        taken = {volume: f"{_checked(_VOLUME, volume)}@{now:{TIME_FORMAT}}" for volume in volumes}
         for volume, name in taken.items():
             source, target = self._volumes / volume, self._snapshots / name
             run(["btrfs", "subvolume", "snapshot", "-r", str(source), str(target)], seconds=_BTRFS)
         return taken
+
+    def _time(self) -> datetime:
+        """The present, and no time that was given before, although the clock may stand still: one time is one point."""
+        with self._naming:
+            now = datetime.now(UTC)
+            if self._named - _MOMENT < now <= self._named:
+                now = self._named + timedelta(microseconds=1)
+            self._named = now
+            return now
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         guard()

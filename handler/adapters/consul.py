@@ -21,7 +21,7 @@ from handler.ports import Entry
 READ = 10.0
 """Seconds for an answer; a node that is cut off from the others would hang otherwise. py-consul adds ``wait`` of blocking queries."""
 
-_MAX_OPS = 128
+_TOO_LARGE = 413
 _ALIVE = 1
 """Serf's status of a member: https://github.com/hashicorp/serf."""
 
@@ -92,12 +92,18 @@ class ConsulStore:
         self.transact([kv.Set(key, value)])
 
     def transact(self, ops: Sequence[kv.Op]) -> bool:
-        if len(ops) > _MAX_OPS:
-            raise Permanent(f"a transaction has {len(ops)} operations; Consul takes {_MAX_OPS}")
-        return bool(self._agent.put("/v1/txn", [{"KV": _VERBS[type(op)](op)} for op in ops], _txn_answer, self._patience()))
+        if len(ops) > kv.MOST:
+            raise Permanent(f"a transaction has {len(ops)} operations; Consul takes {kv.MOST}")
+        asked = [{"KV": _VERBS[type(op)](op)} for op in ops]
+        return bool(self._agent.put("/v1/txn", asked, lambda answer: _txn_answer(ops, answer), self._patience()))
 
 
-def _txn_answer(response: Any) -> bool:
+def _txn_answer(ops: Sequence[kv.Op], response: Any) -> bool:
+    if response.code == _TOO_LARGE:
+        size, key = max((len(getattr(op, "value", "").encode()), getattr(op, "key", "")) for op in ops)
+        raise Permanent(
+            f"Consul refuses a transaction as too large, in which {key} has {size // 1024} KiB, make it smaller: {response.body[:200]}"
+        )
     if response.code in (200, 409):
         errors = (json.loads(response.body) or {}).get("Errors") or []
         if response.code == 200 or errors:  # noqa: PLR2004

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from handler.adapters.process import run
 from handler.core.names import is_file_name
@@ -101,6 +102,16 @@ class DeployDirectories:
         return None
 
 
+def _drop_torn(file: BinaryIO) -> None:
+    """Drop what a full disk or a power loss has left of the last entry: the next one would be swallowed by it. A newline would not do, as a
+    part may be an entry of its own: ``absent volume x_data`` of ``absent volume x_database``.
+    """
+    file.seek(0)
+    text = file.read()
+    if text and not text.endswith(b"\n"):
+        file.truncate(text.rfind(b"\n") + 1)
+
+
 class FileJournal:
     """Implements ``Journal``: one file for each operation, one line for each entry; a torn last line does not count."""
 
@@ -124,8 +135,9 @@ class FileJournal:
         path = self._file(app, event)
         new = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.write(entry.replace("\n", " ") + "\n")
+        with path.open("ab+") as file:
+            _drop_torn(file)
+            file.write((entry.replace("\n", " ") + "\n").encode())
             file.flush()
             os.fsync(file.fileno())
         if new:

@@ -78,7 +78,7 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
         checks=tuple(dict.fromkeys((*urls, *extra))),
         ct=_main_container(services, containers),
         upstreams=_upstreams(text, merged, containers.values()),
-        claims=_claims(app, domains, merged),
+        claims=_claims(app, domains, merged, volumes),
         own_checks=_own_checks(service_json),
         hooks=hooks(config),
         notes=tuple(f"CADDYFILE of {s.name} is read as {site.dialect}: {site.why}" for s, site in sites),
@@ -187,12 +187,15 @@ def _upstreams(text: str, merged: Mapping[str, Any], containers: Iterable[str]) 
     return tuple(dict.fromkeys(found))
 
 
-def _claims(app: str, domains: Iterable[str], merged: dict[str, Any]) -> tuple[str, ...]:
-    """Names that belong to one app: its domains, its frontends, and its project, which two apps' names may share (``x-y``, ``xy``)."""
+def _claims(app: str, domains: Iterable[str], merged: dict[str, Any], volumes: Iterable[str]) -> tuple[str, ...]:
+    """Names that belong to one app: its domains, its frontends, its project, which two apps' names may share (``x-y``, ``xy``), and its
+    volumes, as a compose file may name them itself, and two branches of one repository then have the same one.
+    """
     claimed = {f"project/{names.project_name(app)}": None}
     claimed |= dict.fromkeys(f"domain/{domain}" for domain in domains)
     claimed |= dict.fromkeys(f"frontend/{name}" for name in haproxy.frontends(merged))
     claimed |= dict.fromkeys(f"port/{port}" for port in haproxy.ports(merged))
+    claimed |= dict.fromkeys(names.volume_claim(volume) for volume in volumes)
     return tuple(sorted(claimed))
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from handler.core import limits
+from handler.core import limits, points
 from handler.core.names import TIME_FORMAT
 
 REPLICATE, SNAPSHOT, PURGE = "replicate:", "snapshot", "purge:"
@@ -143,9 +143,9 @@ def arrived(said: Any, taken: Mapping[str, str], stock: Mapping[str, Sequence[He
     return all(enough(volume, name) for volume, name in taken.items())
 
 
-def newest(held: Iterable[Held]) -> Held | None:
-    """The complete snapshot that came last; ``held`` is in the order in which they came."""
-    return next((one for one in reversed(tuple(held)) if one.complete), None)
+def newest(stock: Mapping[str, Sequence[Held]], volumes: Iterable[str]) -> dict[str, str]:
+    """Volume -> its complete snapshot from which a takeover would start; ``stock`` is in the order in which they came."""
+    return points.newest({volume: [one.name for one in stock.get(volume, ()) if one.complete] for volume in volumes})
 
 
 def minutes_of(lines: Iterable[Mapping[str, int]]) -> int | None:

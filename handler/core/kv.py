@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST = 128
+"""Operations in one transaction that Consul takes: https://developer.hashicorp.com/consul/api-docs/txn."""
+
 
 @dataclass(frozen=True)
 class Set:

@@ -128,8 +128,13 @@ def history_key(app: str, event: str) -> str:
 
 
 def claim_key(name: str) -> str:
-    """The owner of a domain (``domain/...``) or of a frontend's name (``frontend/...``)."""
+    """The owner of a domain (``domain/...``), a frontend's name (``frontend/...``), a volume (``volume/...``) and others."""
     return f"claim/{name}"
+
+
+def volume_claim(volume: str) -> str:
+    """The name under which an app claims a volume."""
+    return f"volume/{volume}"
 
 
 def node_key(node: str) -> str:

@@ -1,7 +1,7 @@
 """Points in time at which an app's volumes were snapshotted: which of them to go back to, or to start from. Pure.
 
-A snapshot's name is ``<volume>@<time>``; snapshots of one point have the same time in their names. Used by
-:mod:`handler.observe` for rollback and takeover.
+A snapshot's name is ``<volume>@<time>``; snapshots of one point have the same time in their names, those that a move sends ahead,
+while the app writes, have not. Used by :mod:`handler.observe` for rollback and takeover.
 """
 
 from __future__ import annotations

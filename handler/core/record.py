@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -65,6 +66,27 @@ def app_record(op: Operation, spec: AppSpec, commit: str, date: str, known: Mapp
         "nodes": dict(op.addresses),
         "event": op.event.id,
     }
+
+
+MOST = 512 * 1024
+"""Bytes in a transaction's body that Consul takes: the default of ``txn_max_req_len`` and of ``kv_max_value_size``, from
+https://developer.hashicorp.com/consul/docs/reference/agent/configuration-file/general. Values travel in base64."""
+
+SPARE = 4096
+"""For what else is in a commit's transaction: keys, verbs, session, the outcome's own words."""
+
+
+def too_large(value: Mapping[str, Any]) -> str:
+    """Why Consul would refuse the commit of this record, or nothing. A commit writes it twice: as ``app/<name>`` and in its outcome."""
+    size = sum(len(b64encode(dumps(one).encode())) + len('"", ') for one in (value, {"record": value}))
+    if size + SPARE <= MOST:
+        return ""
+    parts = sorted(((len(_COMPACT(part).encode()), key) for key, part in value.items()), reverse=True)
+    largest = ", ".join(f"{key} {length // 1024} KiB" for length, key in parts[:3] if length >= 1024)
+    return (
+        f"the app's record would have {len(dumps(value).encode()) // 1024} KiB ({largest}), and a commit {size // 1024} KiB, of which "
+        f"Consul takes {MOST // 1024}: make these smaller; maintenance.html is in caddyfile once for each site"
+    )
 
 
 def intent(event: Event, seen: list[str]) -> str:

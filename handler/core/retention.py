@@ -47,26 +47,37 @@ def last_point(held: Mapping[str, Sequence[Held]], but: Collection[str] = ()) ->
 
     ``held`` is by volume. The last ones of each volume may have nothing in common when one volume's sends fail for days.
     """
-    whole = {volume: [one.name for one in found if one.complete and one.name not in but] for volume, found in held.items()}
-    return frozenset(f"{volume}@{time}" for time in points.shared(whole)[:1] for volume in held)
+    return frozenset(f"{volume}@{time}" for time in _shared(held, but)[:1] for volume in held)
 
 
-def drop(held: Sequence[Held], pattern: str, now: float, keep: Collection[str]) -> tuple[str, ...]:
-    """Names to delete, oldest first. What has no time in its name, or one in the future, is not ours to judge."""
+def whole(held: Mapping[str, Sequence[Held]], but: Collection[str] = ()) -> frozenset[str]:
+    """The snapshots of all points that all of an app's volumes share; of a volume alone may be others, as a move sends some ahead."""
+    return frozenset(f"{volume}@{time}" for time in _shared(held, but) for volume in held)
+
+
+def _shared(held: Mapping[str, Sequence[Held]], but: Collection[str]) -> list[str]:
+    return points.shared({volume: [one.name for one in found if one.complete and one.name not in but] for volume, found in held.items()})
+
+
+def drop(held: Sequence[Held], pattern: str, now: float, keep: Collection[str], whole: Collection[str] = ()) -> tuple[str, ...]:
+    """Names to delete, oldest first. What has no time in its name, or one in the future, is not ours to judge.
+
+    Of a span with snapshots of points, the ``whole`` ones, the oldest of these stays, so that a point stays; else the oldest of all.
+    """
     spans = parse(pattern)
     gone, taken = [], set()
     last_complete = max((place for place, one in enumerate(held) if one.complete), default=-1)
-    aged = [(time, place, one) for place, one in enumerate(held) if (time := taken_at(one.name)) is not None]
-    for time, place, one in sorted(aged, key=lambda found: found[:2]):
+    aged = [(one.name not in whole, time, place, one) for place, one in enumerate(held) if (time := taken_at(one.name)) is not None]
+    for _, time, place, one in sorted(aged, key=lambda found: found[:3]):
         age = now - time
         if not one.complete:
             if place < last_complete and age > PART and one.name not in keep:
-                gone.append(one.name)
+                gone.append((time, place, one.name))
             continue
         span = next(((length, end) for length, end in pairwise(spans) if length <= age < end), None)
         place_in_span = (span, time // span[0]) if span else None
         if one.name not in keep and (age >= spans[-1] or (span and place_in_span in taken)):
-            gone.append(one.name)
+            gone.append((time, place, one.name))
         elif span:
             taken.add(place_in_span)
-    return tuple(gone)
+    return tuple(name for _, _, name in sorted(gone))

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from handler.adapters import buttervolume
 from handler.adapters.buttervolume import Buttervolume
 from handler.errors import CommandFailed, Permanent, Temporary
 
@@ -71,6 +73,23 @@ def test_a_person_s_volume_is_left_alone_and_ours_are_paused_again() -> None:
 def test_one_that_never_stays_is_an_error() -> None:
     with pytest.raises(Temporary, match="change faster"):
         Unlocked(forgets=1000).schedule("volume", WANTED)
+
+
+def test_two_calls_never_name_the_same_time_although_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One time is one point of all that has it in its name."""
+
+    class Standing(datetime):
+        @classmethod
+        def now(cls, zone: tzinfo | None = None) -> datetime:
+            return datetime(2026, 1, 1, tzinfo=zone)
+
+    monkeypatch.setattr(buttervolume, "datetime", Standing)
+    monkeypatch.setattr(buttervolume, "run", lambda *_words, **_more: "")
+    plugin = Unlocked()
+    first, second = plugin.snapshot(["app_data", "app_dump"]), plugin.snapshot(["app_data", "app_dump"])
+    assert len({name.partition("@")[2] for name in first.values()}) == 1
+    assert not set(first.values()) & set(second.values())
+    assert set(plugin.snapshot(["app_data"]).values()) != set(plugin.snapshot(["app_data"]).values())
 
 
 class Sender(Buttervolume):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from handler.adapters.consul import Consul, ConsulMembers, ConsulServices
-from handler.core import checks
+from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
+from handler.core import checks, record
+from handler.core.kv import Set
 from handler.errors import Permanent, StoreUnavailable
 
 pytestmark = pytest.mark.component
@@ -35,3 +36,15 @@ def test_a_check_that_asks_nothing_is_refused(agent: Consul) -> None:
     """It may be in a repository's ``service.json``."""
     with pytest.raises(Permanent):
         ConsulServices(agent).register(APP, "10.0.0.1", [{"CheckID": f"{APP}:1", "Name": "x", "Interval": "60s"}])
+
+
+@pytest.mark.parametrize("sizes", [(600_000,), (10, 200_000, 200_001)], ids=["one value", "all together"])
+def test_a_transaction_that_is_too_large_is_refused_for_good_and_its_largest_key_is_named(agent: Consul, sizes: tuple[int, ...]) -> None:
+    with pytest.raises(Permanent, match=f"large/{len(sizes) - 1} has {sizes[-1] // 1024} KiB"):
+        ConsulStore(agent).transact([Set(f"large/{number}", "x" * size) for number, size in enumerate(sizes)])
+
+
+def test_consul_takes_as_much_as_we_believe(agent: Consul) -> None:
+    """Two values of this size are what :func:`record.too_large` allows; its limit is Consul's default."""
+    value = "x" * ((record.MOST - record.SPARE) * 3 // 4 // 2)
+    assert ConsulStore(agent).transact([Set("large/a", value), Set("large/b", value)])

@@ -50,3 +50,21 @@ def test_a_torn_line_of_the_journal_does_not_count(tmp_path) -> None:
     with (tmp_path / "a" / "e1").open("a") as file:
         file.write("before done sta")
     assert journal.done("a", "e1") == {"before done stop"}
+
+
+def test_an_entry_after_a_torn_one_stands_alone(tmp_path) -> None:
+    journal = FileJournal(tmp_path)
+    journal.mark("a", "e1", "before done stop")
+    with (tmp_path / "a" / "e1").open("a") as file:
+        file.write("absent volume x_data")  # of "absent volume x_database"
+    journal.mark("a", "e1", "before begun commit")
+    journal.mark("a", "e1", "before done commit")
+    assert journal.done("a", "e1") == {"before done stop", "before begun commit", "before done commit"}
+
+
+def test_a_journal_that_begins_with_a_torn_entry_goes_on(tmp_path) -> None:
+    journal = FileJournal(tmp_path)
+    journal.mark("a", "e1", "x")
+    (tmp_path / "a" / "e1").write_text("before beg")
+    journal.mark("a", "e1", "before begun stop")
+    assert journal.done("a", "e1") == {"before begun stop"}

@@ -27,8 +27,20 @@ def test_what_the_cluster_needs_is_found() -> None:
     assert spec.domains == ("x.example.com",)
     assert spec.ct == "hellomain5d414-web-1"
     assert spec.upstreams == (("hellomain5d414-web-1", 80),)
-    assert spec.claims == ("domain/x.example.com", "project/hellomain5d414")
+    assert spec.claims == ("domain/x.example.com", "project/hellomain5d414", "volume/hellomain5d414_data")
     assert spec.checks == ("http://x.example.com",)
+
+
+def test_volumes_that_the_cluster_copies_are_claimed_by_docker_s_name_and_no_others() -> None:
+    volumes = {
+        "named": {"name": "shop_db", "driver": "btrfs"},
+        "again": {"name": "shop_db", "driver": "btrfs"},
+        "local": {"name": "shop_tmp", "driver": "local"},
+        "other": {"name": "shop_cache"},
+        "shared": {"name": "shop_files", "driver": "btrfs", "external": True},
+    }
+    spec = composefile.read({**config(), "volumes": volumes}, APP, DRIVERS)
+    assert [claim for claim in spec.claims if claim.startswith("volume/")] == ["volume/shop_db"]
 
 
 def test_check_urls_are_added_and_service_json_replaces_them() -> None:

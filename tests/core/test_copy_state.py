@@ -93,8 +93,11 @@ def test_a_slave_has_all_or_later_ones() -> None:
 
 
 def test_the_newest_is_the_last_complete_one() -> None:
-    assert copies.newest([Held("v@2"), Held("v@1"), Held("v@3", complete=False)]) == Held("v@1")
-    assert copies.newest([]) is None
+    stock = {"v": [Held("v@2"), Held("v@1"), Held("v@3", complete=False)], "w": [Held("w@2"), Held("w@4")]}
+    assert copies.newest(stock, ["v"]) == {"v": "v@1"}
+    assert copies.newest(stock, ["v", "w"]) == {"v": "v@2", "w": "w@2"}
+    assert copies.newest(stock, ["v", "gone"]) == {"v": "v@1"}
+    assert copies.newest({}, []) == {}
 
 
 def test_the_timer_is_the_shortest_line() -> None:

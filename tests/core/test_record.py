@@ -1,3 +1,4 @@
+import base64
 import json
 
 import pytest
@@ -69,3 +70,21 @@ def test_the_record_has_the_seed_s_keys() -> None:
 def test_roles() -> None:
     place = Placement("a", "b")
     assert [place.role(node) for node in ("a", "b", "c", "")] == [Role.MASTER, Role.SLAVE, Role.NOTHING, Role.NOTHING]
+
+
+def large(size: int) -> dict[str, object]:
+    return {"caddyfile": "x" * size, "ct": "a", "haproxy": {"y" * 2000: 1}}
+
+
+def test_a_record_that_consul_would_not_take_is_refused_by_its_size_and_its_largest_parts() -> None:
+    why = record.too_large(large(300 * 1024))
+    assert why.startswith("the app's record would have ")
+    assert "caddyfile 300 KiB, haproxy 1 KiB" in why
+
+
+@given(st.integers(0, 300_000))
+def test_the_record_is_counted_twice_and_in_base64_as_the_commit_writes_it(size: int) -> None:
+    value = large(size)
+    values = [record.dumps(value), record.dumps({"record": value})]
+    body = json.dumps([base64.b64encode(text.encode()).decode() for text in values])
+    assert bool(record.too_large(value)) == (len(body) + record.SPARE > record.MOST)

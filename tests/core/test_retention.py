@@ -127,3 +127,35 @@ def test_the_newest_point_that_all_volumes_share_is_needed() -> None:
     assert retention.last_point({"www": www, "db": db}, but=(db[-1].name,)) == {www[1].name, db[1].name}
     assert retention.last_point({"www": www, "db": []}) == frozenset()
     assert retention.last_point({}) == frozenset()
+
+
+minutes = st.lists(st.integers(1, 3 * 24 * 60), max_size=30, unique=True)
+
+
+@given(minutes, minutes, minutes)
+def test_a_snapshot_of_one_volume_alone_never_takes_the_place_of_a_point(both: list[int], mine: list[int], yours: list[int]) -> None:
+    """As what a move sends ahead: of a span in which there was a point, one is left, the same for all volumes."""
+
+    def purged(stock: dict[str, list[Held]]) -> dict[str, list[Held]]:
+        """One volume after the other, as it is done."""
+        for volume, found in stock.items():
+            gone = retention.drop(found, PATTERN, NOW.timestamp(), (), retention.whole(stock))
+            stock = {**stock, volume: [one for one in found if one.name not in gone]}
+        return stock
+
+    def held(volume: str, ago: list[int]) -> list[Held]:
+        return [Held(f"{volume}@{NOW - timedelta(minutes=number):{TIME_FORMAT}}") for number in sorted({*both, *ago}, reverse=True)]
+
+    before = {"a": held("a", [number + 0.5 for number in mine]), "b": held("b", [number + 0.25 for number in yours])}
+    after = purged(before)
+    assert purged(after) == after
+
+    def spans(stock: dict[str, list[Held]]) -> set[tuple[int, float]]:
+        found = set()
+        for name in retention.whole(stock):
+            age = NOW.timestamp() - taken_at(name)
+            length = next(length for length, end in ((0, 3600), (3600, 86400), (86400, 604800)) if length <= age < end)
+            found.add((length, taken_at(name) // length if length else 0))
+        return found
+
+    assert spans(after) == spans(before)

@@ -2,9 +2,10 @@
 
 import json
 
+import pytest
 from apps import APPS
 from memory import ports
-from world import World
+from world import Node, World
 
 from handler.core import names
 from handler.core.events import Message
@@ -76,3 +77,37 @@ def test_as_many_refusals_are_remembered_as_an_agent_may_replay() -> None:
     assert len(kept) == REFUSALS >= SEEN == 256
     assert "history/refused/e2" not in kept
     assert f"history/refused/e{REFUSALS + 2}" in kept
+
+
+CALLS = 6
+"""As many as an intake and its repetition have."""
+
+
+@pytest.mark.parametrize("call", range(CALLS))
+def test_a_crash_at_any_call_leaves_no_superseded_event_without_an_end(call: int) -> None:
+    nodes = Nodes()
+    nodes.deploy()
+    counted, crashes = iter(range(10**9)), list[str]()
+
+    def crash(node: Node, what: str) -> None:
+        if next(counted) == call:
+            crashes.append(what)
+            nodes.world.crash(node, 1.0)
+
+    nodes.world.on_step = crash
+    newer = Message("deploy-2", "deploy", json.dumps({"repo": APP.repo, "branch": "main", "master": "n2"}))
+    nodes.take("n1", newer)
+    nodes.take("n1", newer)  # its file is still in the spool
+    assert crashes
+    assert nodes.intent() == "deploy-2"
+    for key in (names.op_key(APP.name, "deploy-1", "outcome"), names.history_key(APP.name, "deploy-1")):
+        assert "superseded by deploy deploy-2" in nodes.world.kv[key].value
+
+
+def test_an_event_that_has_begun_is_not_superseded() -> None:
+    nodes = Nodes()
+    nodes.deploy()
+    nodes.world.write(names.op_key(APP.name, "deploy-1", "plan"), "{}")
+    nodes.take("n1", Message("deploy-2", "deploy", json.dumps({"repo": APP.repo, "branch": "main", "master": "n2"})))
+    assert nodes.intent() == "deploy-2"
+    assert names.op_key(APP.name, "deploy-1", "outcome") not in nodes.world.kv

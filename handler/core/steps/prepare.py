@@ -24,7 +24,7 @@ class CheckApp(Step):
 
 @dataclass(frozen=True)
 class ClaimNames(Step):
-    """Make domains and frontend names this app's own."""
+    """Make domains, frontends, volumes and the other names this app's own."""
 
     sentence = "claim domains and frontends"
 

@@ -1,0 +1,113 @@
+"""What an app owns by name: taken in transactions that Consul allows, and, of volumes, left alone where another app has it."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from builders import APP, operation, rollback
+from memory import ports
+from memory_consul import Store
+from world import Snapshot, World
+
+from handler import errors
+from handler.actions import after, prepare, start
+from handler.actions.start import ABSENT
+from handler.context import Context
+from handler.core import kv, names
+from handler.core import steps as s
+from handler.core.model import AppSpec, Operation
+from handler.node import resume_app
+
+OTHER = "shop_staging.12345"
+MINE, THEIRS = "shop_db", "shop_files"
+PRESENT = "2026-01-01T00:00:00.000000"
+
+
+class Two:
+    """Seen from node a, where the volume of another app lives as well, under a name that this one had in the operation before."""
+
+    def __init__(self, op: Operation, volumes: tuple[str, ...] = (MINE,), more: tuple[str, ...] = ()) -> None:
+        self.world = World(1, ("a", "b", "c"))
+        self.node = self.world.nodes["a"]
+        self.ctx = Context(replace(op, volumes=(MINE, THEIRS)), ports(self.world, self.node), ("btrfs",))
+        claims = tuple(f"volume/{volume}" for volume in volumes) + more
+        self.ctx._specs[op.deploy_id] = AppSpec((), volumes=volumes, claims=claims)
+        for volume in (MINE, THEIRS):
+            self.node.volumes[volume] = ["w0"]
+            self.node.snapshots[f"{volume}@{PRESENT}"] = Snapshot(("w0",))
+            self.node.schedules[volume] = {"snapshot": 60}
+        self.own(THEIRS, OTHER)
+
+    def own(self, volume: str, app: str) -> None:
+        self.world.write(names.claim_key(f"volume/{volume}"), json.dumps({"app": app}))
+
+    def owner(self, claim: str) -> str | None:
+        found = self.world.kv.get(names.claim_key(claim))
+        return json.loads(found.value)["app"] if found else None
+
+    def say(self, part: str, value: object) -> None:
+        self.world.write(names.op_key(APP, self.ctx.op.event.id, part), json.dumps(value))
+
+
+def test_more_names_than_a_transaction_has_room_for_are_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    two, sizes, transact = Two(operation(), more=tuple(f"domain/d{number}.example.com" for number in range(300))), [], Store.transact
+
+    def counted(store: Store, ops: Sequence[kv.Op]) -> bool:
+        sizes.append(len(ops))
+        return transact(store, ops)
+
+    monkeypatch.setattr(Store, "transact", counted)
+    prepare.claim_names(two.ctx, s.ClaimNames())
+    assert max(sizes) <= kv.MOST
+    assert {entry.key for entry in two.world.tree("claim/domain/")} == {f"claim/domain/d{number}.example.com" for number in range(300)}
+    assert two.owner("domain/d299.example.com") == two.owner(f"volume/{MINE}") == APP
+
+
+def test_a_rollback_needs_the_names_of_all_volumes_that_it_restores() -> None:
+    """Also of those that only the deploy after it had, and which this app gave up since."""
+    op = replace(rollback(("a", "b"), code=True), restore=((MINE, f"{MINE}@{PRESENT}"), (THEIRS, f"{THEIRS}@{PRESENT}")))
+    two = Two(op)
+    with pytest.raises(errors.BadInput, match=f"volume/{THEIRS} belongs to {OTHER}"):
+        prepare.claim_names(two.ctx, s.ClaimNames())
+
+
+def test_a_volume_that_is_another_app_s_meanwhile_is_not_removed_here() -> None:
+    """This node was down when its app gave up the name, or was destroyed."""
+    two = Two(operation(("a", "b"), ("b", "c")))
+    after.remove_volumes(two.ctx, s.RemoveVolumes((MINE, THEIRS)))
+    assert two.node.volumes == {THEIRS: ["w0"]}
+    after.unschedule(two.ctx, s.Unschedule((MINE, THEIRS)))
+    assert two.node.schedules == {MINE: {}, THEIRS: {"snapshot": 60}}
+
+
+def test_the_schedule_of_a_volume_that_is_another_app_s_meanwhile_stays() -> None:
+    two = Two(operation(("a", "b"), ("a", "b")))
+    after.schedule_copies(two.ctx, s.ScheduleCopies("nobody", ""))
+    after.schedule_purge(two.ctx, s.SchedulePurge((THEIRS,)))
+    assert two.node.schedules == {MINE: {"snapshot": 60, **after.PURGE}, THEIRS: {"snapshot": 60}}
+
+
+def test_copies_of_a_volume_that_is_another_app_s_meanwhile_are_not_forgotten() -> None:
+    two = Two(operation(("a", "b"), ("b", "c")))
+    with suppress(errors.Permanent):
+        after.forget_copies(two.ctx, s.ForgetCopies((MINE, THEIRS), "a"))
+    assert set(two.node.snapshots) == {f"{THEIRS}@{PRESENT}"}
+
+
+def test_a_failed_trial_takes_no_volume_away_that_is_another_app_s_meanwhile() -> None:
+    """A removal that had to be tried again comes after the claims were given up."""
+    two = Two(operation(("a", "b"), ("a", "b")))
+    for volume in (MINE, THEIRS):
+        two.ctx.ports.journal.mark(APP, two.ctx.op.event.id, ABSENT + volume)
+    start.drop_trial_volumes(two.ctx, s.DropTrialVolumes())
+    assert two.node.volumes == {THEIRS: ["w0"]}
+
+
+def test_a_node_that_cleans_up_an_app_leaves_the_volumes_of_another_one_alone() -> None:
+    two = Two(operation(("a", "b"), ("b", "c")))
+    record = {"master": "b", "deploy_id": "20260101000000-aaaa", "volumes": [MINE, THEIRS]}
+    two.world.write(names.record_key(APP), json.dumps(record))
+    resume_app(two.ctx.ports, APP, anew=False)
+    assert two.node.volumes == {THEIRS: ["w0"]}

@@ -1,0 +1,91 @@
+"""What is refused is refused while the app serves: nothing of it is stopped, and the reason is in the history."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from apps import App
+from memory_docker import Compose, split
+from run import Profile, Run
+
+from handler.core import names
+
+QUIET = Profile(messages=(0,), most_faults=0, nodes=(3,), apps=(2,), copying=0.0)
+PAGE = "<p>" + "x" * 64000
+
+
+class Two(Run):
+    """Two apps; ``spoil`` changes what compose says of a deploy of the second one, from its second deploy on."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, spoil: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(1, QUIET)
+        self.first, self.second = self.apps
+        before = Compose.config
+
+        def config(compose: Compose, directory: str) -> dict[str, Any]:
+            app, deploy_id = split(directory)
+            found = before(compose, directory)
+            if app == self.second.name and deploy_id not in self.deploys[app][:1] and self.deploys[app]:
+                spoil(found)
+            return found
+
+        patch.setattr(Compose, "config", config)
+        self.at(1.0, self.first, "deploy", master="n1", slave="n2")
+        self.at(60.0, self.second, "deploy", master="n1", slave="n2")
+
+    def at(self, after: float, one: App, kind: str, **payload: object) -> None:
+        self.later(self.world.now + after, lambda: self.people.publish(one, kind, payload))
+
+    def why(self) -> str:
+        """The reason in the history of the second app's second event."""
+        event = list(self.outcomes)[2]
+        return str(json.loads(self.world.kv[names.history_key(self.second.name, event)].value)["why"])
+
+    def stopped(self) -> list[str]:
+        return [what for _, _, what in self.world.trace if what.startswith(("stop ", "transact maintenance/", "hold "))]
+
+
+def four_sites(config: dict[str, Any]) -> None:
+    web = config["services"].pop("web")
+    for number in range(4):
+        text = f"https://d{number}.example.com {{\n    proxy / http://$CONTAINER:80\n}}\n"
+        config["services"][f"web{number}"] = {**web, "environment": {"CADDYFILE": text}}
+
+
+def test_an_app_whose_record_consul_would_not_take_is_refused_before_anything_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(config: dict[str, Any]) -> None:
+        four_sites(config)
+        for one in two.world.nodes.values():
+            for (app, _), files in one.deploys.items():
+                if app == two.second.name:
+                    files["maintenance.html"] = PAGE
+
+    two = Two(monkeypatch, spoil)
+    two.at(120.0, two.second, "deploy", master="n1", slave="n2")
+    two.go()
+    assert list(two.outcomes.values()) == ["committed", "committed", "aborted"]
+    assert "caddyfile 251 KiB" in two.why()
+    assert not two.stopped()
+
+
+def test_an_app_with_the_volume_of_another_is_refused_before_anything_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its compose file names the volume itself, be it by chance or copied from the other's."""
+    two = Two(monkeypatch, lambda config: config["volumes"]["data"].update(name=two.first.volume))
+    two.at(120.0, two.second, "deploy", master="n1", slave="n2")
+    two.go()
+    assert list(two.outcomes.values()) == ["committed", "committed", "aborted"]
+    assert f"volume/{two.first.volume} belongs to {two.first.name}" in two.why()
+    assert not two.stopped()
+    claims = {entry.key: json.loads(entry.value)["app"] for entry in two.world.tree("claim/volume/")}
+    assert claims == {names.claim_key(f"volume/{one.volume}"): one.name for one in two.apps}
+
+
+def test_a_volume_s_name_is_free_again_when_its_app_is_destroyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Two(monkeypatch, lambda config: config["volumes"]["data"].update(name=two.first.volume))
+    two.at(120.0, two.first, "destroy")
+    two.at(180.0, two.second, "deploy", master="n1", slave="n2")
+    two.go()
+    assert list(two.outcomes.values()) == ["committed"] * 4
+    (claim,) = two.world.tree("claim/volume/")
+    assert (claim.key, json.loads(claim.value)["app"]) == (names.claim_key(f"volume/{two.first.volume}"), two.second.name)
