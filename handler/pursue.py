@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from handler import errors, trial
+from handler import errors, snapshot, trial
 from handler.context import Context
 from handler.core import history, limits, names, record
 from handler.core.kv import CheckAbsent, CheckSession, Create, Op
@@ -50,6 +50,8 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
     """
     complete = True
     known = operations(ports.store, app)
+    # not what a migrate into another app, which has no lock of this one, has noted while it froze the containers
+    ports.journal.forget(app, [snapshot.JOURNAL, *(op.event.id for op in known)])
     for number, op in enumerate(known):
         ctx = Context(op, ports, drivers)
         if concluded(ctx):

@@ -187,15 +187,16 @@ def write_history(ctx: Context, step: s.WriteHistory) -> None:  # noqa: ARG001
 
 
 def prune(ctx: Context) -> None:
-    """Keep the last operations' keys and journals, and the one that says where the app lives."""
+    """Keep the keys of the last operations, of all that came to the app meanwhile, and of the one that says where it lives."""
     store, prefix = ctx.ports.store, names.op_prefix(ctx.app)
-    plans = sorted(
-        (entry.index, entry.key.removeprefix(prefix).partition("/")[0]) for entry in store.tree(prefix) if entry.key.endswith("/plan")
-    )
+    first: dict[str, int] = {}
+    plans = []
+    for entry in store.tree(prefix):
+        event, _, part = entry.key.removeprefix(prefix).partition("/")
+        first[event] = min(entry.index, first.get(event, entry.index))
+        plans += [entry.index] if part == "plan" else []
+    horizon = sorted(plans)[-limits.HISTORY :][0] if plans else 0
     lives = residence(store, ctx.app) or Residence()
-    old = {event for _, event in plans[: -limits.HISTORY]} - {lives.event}
-    for event in sorted(old):
+    for event in sorted(event for event, index in first.items() if index < horizon and event != lives.event):
         gone: list[Op] = [DeleteTree(names.op_prefix(ctx.app, event)), Delete(names.history_key(ctx.app, event))]
         store.transact(gone)
-    # not what a migrate into another app, which has no lock of this one, has noted while it froze the containers
-    ctx.ports.journal.forget(ctx.app, [snapshot.JOURNAL, *(event for _, event in plans if event not in old)])

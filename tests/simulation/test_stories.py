@@ -11,6 +11,7 @@ from run import Profile, Run
 from world import TTL, Node, World
 
 from handler import errors
+from handler.core import limits, names
 from handler.core.model import Container
 from handler.ports import Entry
 
@@ -321,3 +322,21 @@ def test_an_operation_ends_although_its_leader_died_and_the_disk_of_who_looks_on
     story.later(story.world.now + 200.0, lambda: ended.extend(story.outcomes.values()))
     story.go()
     assert ended == ["committed", "aborted"]
+
+
+def test_only_the_last_operations_are_remembered_on_every_node() -> None:
+    """And of those that never began as many as came meanwhile."""
+    story = Story(1, QUIET)
+    app = story.apps[0]
+    for number in range(30):
+        story.tell(1.0 + 40 * number, "deploy", master="n1", slave="n2")
+        story.tell(21.0 + 40 * number, "takeover", master="n2")  # refused, as the master is alive
+    story.quiet = story.world.now + 1300.0
+    story.go()
+    events = {key.split("/")[2] for key in story.world.kv if key.startswith(names.op_prefix(app.name))}
+    planned = {key.split("/")[2] for key in story.world.kv if key.startswith(names.op_prefix(app.name)) and key.endswith("/plan")}
+    assert len(planned) == limits.HISTORY
+    assert len(events) == 2 * limits.HISTORY
+    assert len([key for key in story.world.kv if key.startswith(names.history_key(app.name, ""))]) == 2 * limits.HISTORY
+    for node in story.world.nodes.values():
+        assert {event for name, event in node.journal if name == app.name} == planned
