@@ -176,7 +176,7 @@ def _ended(ctx: Context, plan: Plan, why: str | None) -> tuple[str, bool]:
                 _note_abort(ctx, why)
             outcome = ctx.outcome()
             if outcome:
-                return outcome, ctx.hear(CLEANED) is not None
+                return outcome, outcome == ABORTED and ctx.hear(CLEANED) is not None
         except errors.Temporary as error:
             log.warning("%s: the outcome cannot be learned, so nothing is started: %s", ctx.app, error)
         ctx.ports.clock.sleep(1.0)

@@ -7,18 +7,20 @@ from typing import Any
 
 from handler import errors
 from handler.core import names, record
-from handler.core.kv import Delete, Swap
+from handler.core.kv import CheckIndex, Delete, Op, Swap
 from handler.core.model import Event
 from handler.ports import Store
 
 log = logging.getLogger(__name__)
 
+_HOLD = "hold"
+"""The mode in which requests wait; with any other they get the page."""
 _TRIES = 5
 
 
 def value(event: Event, node: str, now: float) -> dict[str, Any]:
     """What the key says: who holds since when (seconds since the epoch), and for which event."""
-    return {"who": node, "since": now, "why": f"{event.kind} {event.id}", "mode": "hold"}
+    return {"who": node, "since": now, "why": f"{event.kind} {event.id}", "mode": _HOLD}
 
 
 def _event(text: str) -> str:
@@ -36,13 +38,13 @@ def lift(store: Store, app: str, event: str) -> None:
 
 def _lifted(store: Store, app: str, event: str) -> bool:
     hold = store.get(names.hold_key(app))
-    if hold and _event(hold.value) != event:
+    if hold is not None and _event(hold.value) != event:
         return True
     entry = store.get(names.record_key(app))
     known = record.loads(entry.value if entry else None)
-    if entry is None or not known:
-        return store.transact([Delete(names.hold_key(app))])
-    return store.transact([Swap(entry.key, record.dumps({**known, "event": event}), entry.index), Delete(names.hold_key(app))])
+    gone: list[Op] = [CheckIndex(hold.key, hold.index), Delete(hold.key)] if hold else []
+    named: list[Op] = [Swap(entry.key, record.dumps({**known, "event": event}), entry.index)] if entry and known else []
+    return store.transact([*named, *gone]) if named or gone else True
 
 
 def lift_left_over(store: Store, app: str) -> None:
@@ -51,7 +53,7 @@ def lift_left_over(store: Store, app: str) -> None:
     Called on the master when it serves and nothing is under way.
     """
     hold = store.get(names.hold_key(app))
-    event = _event(hold.value) if hold else ""
+    event = _event(hold.value) if hold and record.loads(hold.value).get("mode") == _HOLD else ""
     if event and store.get(names.op_key(app, event, "outcome")):
         log.warning("%s: requests are held for an operation that has ended: lift that", app)
         lift(store, app, event)

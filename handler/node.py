@@ -11,7 +11,7 @@ from handler.core.entries import CONCLUDED
 from handler.core.model import Role
 from handler.notice import say
 from handler.ports import Ports
-from handler.residence import Residence, not_others, operations, residence
+from handler.residence import Residence, claim_volumes, not_others, operations, residence
 from handler.settings import Settings
 from handler.snapshot import recover
 
@@ -66,6 +66,8 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
         return True
     if lives.placement.role(ports.members.me()) is Role.MASTER:
         _run(ports, app, lives.deploy_id, anew=anew)
+        if anew:
+            claim_volumes(ports.store, app, lives.volumes)
         holds.lift_left_over(ports.store, app)
     else:
         _clean_up(ports, app, lives)

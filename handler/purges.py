@@ -43,17 +43,17 @@ class Purges:
             lives = residence(self._ports.store, app) if ours and not operation_open(self._ports, app) else None
             if lives is None:
                 return
-            needed = self._remembered(app) | self._verified(app, lives) | self._last_point(app, lives)
+            points = self._points(app, lives)
+            needed = self._remembered(app) | self._verified(app, lives) | set(next(iter(points), ()))
             for volume, action in self.due(lives, self._ports.volumes.schedules()):
                 self._made[volume, action] = self._ports.clock.monotonic()
                 try:
-                    self._purge(app, lives, volume, action.removeprefix(copies.PURGE), needed)
+                    self._purge(app, volume, action.removeprefix(copies.PURGE), needed, set().union(*points))
                 except ValueError as error:
                     log.error("%s: %s is scheduled for %s: %s", app, action, volume, error)  # noqa: TRY400 the trace tells nothing
 
-    def _purge(self, app: str, lives: Residence, volume: str, pattern: str, named: set[str]) -> None:
-        stock = self._ports.volumes.stock()
-        held, whole = stock.get(volume, ()), retention.whole({one: stock.get(one, ()) for one in lives.volumes})
+    def _purge(self, app: str, volume: str, pattern: str, named: set[str], whole: set[str]) -> None:
+        held = self._ports.volumes.stock().get(volume, ())
         gone = retention.drop(held, pattern, self._ports.clock.now(), retention.needed(held, named), whole)
         for name in gone:
             self._ports.volumes.drop(name)
@@ -66,11 +66,11 @@ class Purges:
         said = copies.said_of({slave: record.loads(entry.value if entry else None)}, slave, app)
         return {copies.snapshot_of(said, volume) for volume in lives.volumes}
 
-    def _last_point(self, app: str, lives: Residence) -> frozenset[str]:
-        """What a takeover of this node would start from, or a rollback to now."""
+    def _points(self, app: str, lives: Residence) -> tuple[frozenset[str], ...]:
+        """Newest first; from the first one a takeover of this node would start, or a rollback to now."""
         stock = self._ports.volumes.stock()
         kept = chronicle.kept(self._ports.store, app, self._ports.members.me())
-        return retention.last_point({volume: stock.get(volume, ()) for volume in lives.volumes}, kept)
+        return retention.shared({volume: stock.get(volume, ()) for volume in lives.volumes}, kept)
 
     def _remembered(self, app: str) -> set[str]:
         """Snapshots that operations named: what can be rolled back to keeps its data, and what only a replaced master had stays."""

@@ -9,6 +9,7 @@ to do, it does nothing.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 
 from handler import errors, snapshot, trial
@@ -22,7 +23,6 @@ from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
 from handler.residence import ABORTED, COMMITTED, operations, outcome
-from handler.trial import CLEANED
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ def pursue(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
     stop_if_replaced(ports, app)
     complete = _join_all(ports, drivers, app)
     while (event := _open_intent(ports, app)) is not None:
+        if not complete and _unjoined(ports, app):
+            return False  # with a full disk, say, we cannot take part; without a pause that would be tried again and again
         if leader(ports, event) == ports.members.me():
             lead(ports, drivers, event)
         else:
@@ -50,8 +52,7 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
     """
     complete = True
     known = operations(ports.store, app)
-    # not what a migrate into another app, which has no lock of this one, has noted while it froze the containers
-    ports.journal.forget(app, [snapshot.JOURNAL, *(op.event.id for op in known)])
+    _forget_journals(ports, app)
     for number, op in enumerate(known):
         ctx = Context(op, ports, drivers)
         if concluded(ctx):
@@ -59,13 +60,22 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
         started = bool(ports.journal.done(app, op.event.id))
         newest = number == len(known) - 1
         found = ctx.outcome()
-        if not found or newest or (started and not _took_part_later(ports, drivers, known[number + 1 :])):
+        unsaid = found == ABORTED and op.target == ctx.me  # that its trial is gone, for which others wait
+        if not found or newest or (not _took_part_later(ports, drivers, known[number + 1 :]) if started else unsaid):
             complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found) and not newest) and complete
         else:
-            if found == ABORTED and op.target == ctx.me and not started:
-                ctx.say(CLEANED, {"node": ctx.me})  # there is no trial of it here; others wait for that word
             conclude(ctx)
     return complete
+
+
+def _forget_journals(ports: Ports, app: str) -> None:
+    """Of operations that Consul does not know any more; but not what a migrate into another app, which has no lock of this one, has noted
+    while it froze the containers.
+    """
+    prefix = names.op_prefix(app)
+    known = {entry.key.removeprefix(prefix).partition("/")[0] for entry in ports.store.tree(prefix)}
+    with suppress(OSError):  # a full disk has no room for that either
+        ports.journal.forget(app, [snapshot.JOURNAL, *known])
 
 
 def _took_part_later(ports: Ports, drivers: tuple[str, ...], later: list[Operation]) -> bool:

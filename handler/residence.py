@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handler.core import names, record, rollback
+from handler.core.kv import Create
 from handler.core.model import Operation, Placement
 from handler.ports import Store
 
@@ -83,8 +84,16 @@ def not_others(store: Store, app: str, volumes: Iterable[str]) -> list[str]:
     """Those of ``volumes`` that no other app has claimed. ``app`` had them once; a node that was down when it gave up their names, or was
     destroyed, must not touch what another app has made under these names since.
     """
-    claims = {entry.key: record.loads(entry.value).get("app") for entry in store.tree(names.claim_key(names.volume_claim("")))}
+    claims = {entry.key: record.loads(entry.value).get("app") or app for entry in store.tree(names.claim_key(names.volume_claim("")))}
     return [volume for volume in volumes if claims.get(names.claim_key(names.volume_claim(volume)), app) == app]
+
+
+def claim_volumes(store: Store, app: str, volumes: Iterable[str]) -> None:
+    """Take the names of an app's volumes that nobody has: of one that was deployed before volumes had owners."""
+    for volume in volumes:
+        key = names.claim_key(names.volume_claim(volume))
+        if store.get(key) is None:
+            store.transact([Create(key, record.dumps({"app": app}))])
 
 
 def residence(store: Store, app: str) -> Residence | None:

@@ -166,16 +166,30 @@ def _safe_there(ctx: Context, step: s.ForgetCopies) -> tuple[str, ...]:
 
 
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
-    """Names that the app does not have (any more) are free; so are the certificates of domains."""
+    """Names that the app does not have (any more) are free; so are the certificates of domains. Not so that of a volume that is live here
+    still: another app would begin with what is in it.
+    """
     store = ctx.ports.store
     if any(not store.get(names.op_key(ctx.app, op.event.id, "outcome")) for op in operations(store, ctx.app)):
         return  # it has claimed what it needs, and will see to the rest
     lives = residence(store, ctx.app) or Residence()
-    kept = {names.claim_key(claim) for claim in lives.record.get("claims", ())}
+    kept = {names.claim_key(claim) for claim in (*lives.record.get("claims", ()), *map(names.volume_claim, lives.volumes))}
+    left = []
     for claim in store.tree("claim/"):
-        if claim.key not in kept and record.loads(claim.value).get("app") == ctx.app:
-            certificate = certificates.key(claim.key.removeprefix("claim/domain/"))
-            store.transact([CheckIndex(claim.key, claim.index), Delete(claim.key), Delete(certificate)])
+        if claim.key in kept or record.loads(claim.value).get("app") != ctx.app:
+            continue
+        if _is_live(ctx, claim.key):
+            left.append(claim.key)
+            continue
+        certificate = certificates.key(claim.key.removeprefix("claim/domain/"))
+        store.transact([CheckIndex(claim.key, claim.index), Delete(claim.key), Delete(certificate)])
+    if gone_for_good := [key for key in left if not lives.record and key.rpartition("/")[2] in ctx.op.volumes]:
+        raise errors.Temporary(f"{', '.join(gone_for_good)} is taken as long as the volume is on this node")
+
+
+def _is_live(ctx: Context, claim: str) -> bool:
+    volume = claim.removeprefix(names.claim_key(names.volume_claim("")))
+    return volume != claim and ctx.ports.volumes.exists(volume)
 
 
 def write_history(ctx: Context, step: s.WriteHistory) -> None:  # noqa: ARG001
@@ -195,7 +209,7 @@ def prune(ctx: Context) -> None:
         event, _, part = entry.key.removeprefix(prefix).partition("/")
         first[event] = min(entry.index, first.get(event, entry.index))
         plans += [entry.index] if part == "plan" else []
-    horizon = sorted(plans)[-limits.HISTORY :][0] if plans else 0
+    horizon = sorted(plans)[-limits.HISTORY] if len(plans) >= limits.HISTORY else 0
     lives = residence(store, ctx.app) or Residence()
     for event in sorted(event for event, index in first.items() if index < horizon and event != lives.event):
         gone: list[Op] = [DeleteTree(names.op_prefix(ctx.app, event)), Delete(names.history_key(ctx.app, event))]

@@ -101,7 +101,7 @@ class ConsulLease:
             raise LeaseLost(f"the lease {self._key} is lost: {why}")
 
     def sure(self) -> float:
-        return 0.0 if self._lost else max(0.0, self._renewed + BELIEVE - _now())
+        return 0.0 if self._lost or self._over.is_set() else max(0.0, self._renewed + BELIEVE - _now())
 
     def say(self, value: str) -> None:
         patience = self.sure()

@@ -42,21 +42,14 @@ def needed(held: Sequence[Held], named: Iterable[str]) -> frozenset[str]:
     return frozenset((*last, *received, *(one.name for one in held if one.hosts), *named))
 
 
-def last_point(held: Mapping[str, Sequence[Held]], but: Collection[str] = ()) -> frozenset[str]:
-    """The snapshots of the newest point that all of an app's volumes share, and which a takeover would start from; ``but`` are no copies.
+def shared(held: Mapping[str, Sequence[Held]], but: Collection[str] = ()) -> tuple[frozenset[str], ...]:
+    """The snapshots of each point that all of an app's volumes share, newest first; ``but`` are no copies.
 
-    ``held`` is by volume. The last ones of each volume may have nothing in common when one volume's sends fail for days.
+    ``held`` is by volume. The last ones of each volume may have nothing in common when one volume's sends fail for days, and of a volume
+    alone may be others, as a move sends some ahead.
     """
-    return frozenset(f"{volume}@{time}" for time in _shared(held, but)[:1] for volume in held)
-
-
-def whole(held: Mapping[str, Sequence[Held]], but: Collection[str] = ()) -> frozenset[str]:
-    """The snapshots of all points that all of an app's volumes share; of a volume alone may be others, as a move sends some ahead."""
-    return frozenset(f"{volume}@{time}" for time in _shared(held, but) for volume in held)
-
-
-def _shared(held: Mapping[str, Sequence[Held]], but: Collection[str]) -> list[str]:
-    return points.shared({volume: [one.name for one in found if one.complete and one.name not in but] for volume, found in held.items()})
+    usable = {volume: [one.name for one in found if one.complete and one.name not in but] for volume, found in held.items()}
+    return tuple(frozenset(f"{volume}@{time}" for volume in held) for time in points.shared(usable))
 
 
 def drop(held: Sequence[Held], pattern: str, now: float, keep: Collection[str], whole: Collection[str] = ()) -> tuple[str, ...]:

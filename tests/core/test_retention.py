@@ -1,3 +1,4 @@
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -121,15 +122,20 @@ def test_the_newest_point_that_all_volumes_share_is_needed() -> None:
     www = [Held(f"www@{NOW - ago:{TIME_FORMAT}}") for ago in (*shared, *(timedelta(hours=hours) for hours in range(48, 0, -1)))]
     db = [Held(f"db@{NOW - ago:{TIME_FORMAT}}") for ago in shared]
     last = {f"{volume}@{NOW - shared[-1]:{TIME_FORMAT}}" for volume in ("www", "db")}
-    assert retention.last_point({"www": www, "db": db}) == last
+    assert retention.shared({"www": www, "db": db})[0] == last
+    assert [len(point) for point in retention.shared({"www": www, "db": db})] == [2, 2, 2]
     part = Held(db[-1].name, complete=False)
-    assert retention.last_point({"www": www, "db": [*db[:-1], part]}) == {www[1].name, db[1].name}
-    assert retention.last_point({"www": www, "db": db}, but=(db[-1].name,)) == {www[1].name, db[1].name}
-    assert retention.last_point({"www": www, "db": []}) == frozenset()
-    assert retention.last_point({}) == frozenset()
+    assert retention.shared({"www": www, "db": [*db[:-1], part]})[0] == {www[1].name, db[1].name}
+    assert retention.shared({"www": www, "db": db}, but=(db[-1].name,))[0] == {www[1].name, db[1].name}
+    assert retention.shared({"www": www, "db": []}) == ()
+    assert retention.shared({}) == ()
 
 
 minutes = st.lists(st.integers(1, 3 * 24 * 60), max_size=30, unique=True)
+
+
+def points(stock: Mapping[str, Sequence[Held]]) -> set[str]:
+    return set().union(*retention.shared(stock))
 
 
 @given(minutes, minutes, minutes)
@@ -139,7 +145,7 @@ def test_a_snapshot_of_one_volume_alone_never_takes_the_place_of_a_point(both: l
     def purged(stock: dict[str, list[Held]]) -> dict[str, list[Held]]:
         """One volume after the other, as it is done."""
         for volume, found in stock.items():
-            gone = retention.drop(found, PATTERN, NOW.timestamp(), (), retention.whole(stock))
+            gone = retention.drop(found, PATTERN, NOW.timestamp(), (), points(stock))
             stock = {**stock, volume: [one for one in found if one.name not in gone]}
         return stock
 
@@ -152,7 +158,7 @@ def test_a_snapshot_of_one_volume_alone_never_takes_the_place_of_a_point(both: l
 
     def spans(stock: dict[str, list[Held]]) -> set[tuple[int, float]]:
         found = set()
-        for name in retention.whole(stock):
+        for name in points(stock):
             age = NOW.timestamp() - taken_at(name)
             length = next(length for length, end in ((0, 3600), (3600, 86400), (86400, 604800)) if length <= age < end)
             found.add((length, taken_at(name) // length if length else 0))

@@ -146,7 +146,7 @@ class Lease:
             raise errors.LeaseLost(f"the lease {self._key} is lost")
 
     def sure(self) -> float:
-        return 0.0 if self._lost else max(0.0, self._renewed + BELIEVE - self._world.now)
+        return 0.0 if self._lost or self._over else max(0.0, self._renewed + BELIEVE - self._world.now)
 
     def say(self, value: str) -> None:
         held = self._world.kv.get(self._key)

@@ -97,12 +97,12 @@ def _forgets_at_once(ctx: Context, step: s.ForgetCopies) -> None:
 
 
 def _purge_keeps(needed: Callable[[Sequence[Held], Iterable[str]], Iterable[str]], *, point: bool = True) -> Patch:
-    """``needed`` instead of retention's own; with or without the last ``point`` that the volumes share."""
+    """``needed`` instead of retention's own; with or without the points that the volumes share."""
 
     def patched(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(retention, "needed", needed)
         if not point:
-            patch.setattr(retention, "last_point", lambda *_: frozenset())
+            patch.setattr(retention, "shared", lambda *_: ())
 
     return patched
 

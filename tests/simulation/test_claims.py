@@ -111,3 +111,51 @@ def test_a_node_that_cleans_up_an_app_leaves_the_volumes_of_another_one_alone() 
     two.world.write(names.record_key(APP), json.dumps(record))
     resume_app(two.ctx.ports, APP, anew=False)
     assert two.node.volumes == {THEIRS: ["w0"]}
+
+
+def test_a_master_that_starts_takes_the_names_of_volumes_that_have_no_owner() -> None:
+    """Its app was deployed before volumes had owners. What is another app's, or broken by a person, is left as it is."""
+    two = Two(operation(("a", "b"), ("b", "c")))
+    record = {"master": "a", "deploy_id": "20260101000000-aaaa", "volumes": [MINE, THEIRS]}
+    two.world.write(names.record_key(APP), json.dumps(record))
+    resume_app(two.ctx.ports, APP, anew=True)
+    assert (two.owner(f"volume/{MINE}"), two.owner(f"volume/{THEIRS}")) == (APP, OTHER)
+
+
+def test_a_volume_with_a_claim_that_cannot_be_read_is_its_app_s_own() -> None:
+    two = Two(operation(("a", "b"), ("b", "c")))
+    two.world.write(names.claim_key(f"volume/{MINE}"), "{")
+    after.remove_volumes(two.ctx, s.RemoveVolumes((MINE,)))
+    assert two.node.volumes == {THEIRS: ["w0"]}
+
+
+def test_the_name_of_a_volume_that_is_live_is_not_given_back() -> None:
+    """The master has a version without it now, but its data is there still."""
+    two = Two(operation(("a", "b"), ("a", "b")))
+    two.own(MINE, APP)
+    two.own("elsewhere", APP)
+    two.world.write(names.record_key(APP), json.dumps({"master": "a", "deploy_id": "20260101000000-aaaa", "volumes": []}))
+    after.release_claims(two.ctx, s.ReleaseClaims())
+    assert (two.owner(f"volume/{MINE}"), two.owner("volume/elsewhere")) == (APP, None)
+
+
+def test_the_name_of_a_volume_that_could_not_be_removed_yet_is_given_back_later() -> None:
+    """Its app is destroyed."""
+    two = Two(operation(("a", "b"), ("a", "b")))
+    two.own(MINE, APP)
+    with pytest.raises(errors.Temporary, match=f"volume/{MINE}"):
+        after.release_claims(two.ctx, s.ReleaseClaims())
+    assert two.owner(f"volume/{MINE}") == APP
+    del two.node.volumes[MINE]
+    after.release_claims(two.ctx, s.ReleaseClaims())
+    assert two.owner(f"volume/{MINE}") is None
+
+
+def test_a_volume_s_name_stays_with_an_app_whose_record_does_not_list_it_among_its_claims() -> None:
+    """As after a migrate into an app that was deployed before volumes had owners."""
+    two = Two(operation(("a", "b"), ("a", "b")))
+    two.own(MINE, APP)
+    del two.node.volumes[MINE]
+    two.world.write(names.record_key(APP), json.dumps({"master": "b", "deploy_id": "20260101000000-aaaa", "volumes": [MINE]}))
+    after.release_claims(two.ctx, s.ReleaseClaims())
+    assert two.owner(f"volume/{MINE}") == APP

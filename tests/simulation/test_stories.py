@@ -1,6 +1,7 @@
 """What one seed in many thousands found, told again: so that it happens in every run of the tests."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,9 @@ from memory_docker import Compose
 from run import Profile, Run
 from world import TTL, Node, World
 
-from handler import errors
+from handler import errors, holds
 from handler.core import limits, names
+from handler.core.kv import Op
 from handler.core.model import Container
 from handler.ports import Entry
 
@@ -322,6 +324,98 @@ def test_an_operation_ends_although_its_leader_died_and_the_disk_of_who_looks_on
     story.later(story.world.now + 200.0, lambda: ended.extend(story.outcomes.values()))
     story.go()
     assert ended == ["committed", "aborted"]
+
+
+def edit(world: World, entry: Entry) -> None:
+    """As a person does, whom no invariant binds."""
+    world.touch(entry.key)
+    world.kv[entry.key] = world.below[entry.key.rpartition("/")[0] + "/"][entry.key] = entry
+
+
+def test_an_unreadable_plan_is_no_reason_to_forget_what_was_begun() -> None:
+    """A person's edit, say, that is taken back. What update.sh has done to the data is taken back then."""
+    story = Story(1, QUIET)
+    world = story.world
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", master="n1", slave="n2", update=True)
+
+    def spoiled(node: Node) -> None:
+        plan = max((entry for key, entry in world.kv.items() if key.endswith("/plan")), key=lambda entry: entry.index)
+        edit(world, replace(plan, value=plan.value[:-1]))
+        story.later(world.now + 60.0, lambda: edit(world, plan))
+        handler_killed(story, node, 1.0)
+
+    story.when("n1", "before done run update.sh", 1, spoiled)
+    story.quiet = world.now + 300.0
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+
+
+def test_a_node_that_cannot_take_part_does_not_ask_without_a_pause() -> None:
+    story = Story(1, QUIET)
+    n3, calls = story.world.nodes["n3"], [0]
+    story.tell(1.0, "deploy", master="n1", slave="n3")
+    story.later(story.world.now + 50.0, lambda: journal_full(story, n3, 400.0))
+    story.tell(60.0, "deploy", master="n1", slave="n3")
+    story.tell(90.0, "deploy", master="n3", slave="n1")
+    story.quiet = story.world.now + 470.0
+    before = story.world.on_step
+
+    def step(node: Node, said: str) -> None:
+        before(node, said)
+        calls[0] += node is n3
+
+    def counted(since: int) -> None:
+        assert calls[0] - since < 500, "in 80 seconds"
+
+    story.world.on_step = step
+    story.later(story.world.now + 95.0, lambda: story.later(story.world.now + 80.0, lambda since=calls[0]: counted(since)))
+    story.go()
+
+
+def test_an_event_that_ended_before_the_first_operation_is_remembered() -> None:
+    story = Story(1, QUIET)
+    app = story.apps[0]
+    power_lost(story, story.world.nodes["n3"], 150.0)
+    story.tell(1.0, "deploy", master="n3", slave="n1")
+    story.tell(170.0, "deploy", master="n1", slave="n2")
+    story.quiet = story.world.now + 300.0
+    story.go()
+    assert list(story.outcomes.values()) == ["aborted", "committed"]
+    assert len([key for key in story.world.kv if key.startswith(names.history_key(app.name, ""))]) == 2
+
+
+def test_a_person_s_hold_and_page_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one changed what an operation left, and when one is set in the very moment in which that is lifted."""
+    world, node = World(1, ("n1",)), "n1"
+    store = Store(world, world.nodes[node])
+    world.write("op/a/e1/outcome", "{}")
+    left, page, persons = (
+        {"why": "takeover e1", "mode": "hold"},
+        {"why": "takeover e1", "mode": "page"},
+        {"why": "new disk", "mode": "hold"},
+    )
+
+    def after(value: dict[str, str], between: Callable[[], None] = lambda: None) -> str:
+        world.write("maintenance/a", json.dumps(value))
+        transact = Store.transact
+
+        def late(self: Store, ops: Sequence[Op]) -> bool:
+            monkeypatch.setattr(Store, "transact", transact)
+            between()
+            return transact(self, ops)
+
+        monkeypatch.setattr(Store, "transact", late)
+        world.start("test", world.nodes[node], lambda: holds.lift_left_over(store, "a"))
+        world.pause(60.0)
+        monkeypatch.setattr(Store, "transact", transact)
+        found = world.kv.get("maintenance/a")
+        return found.value if found else ""
+
+    assert after(left) == ""
+    assert json.loads(after(page)) == page
+    assert json.loads(after(persons)) == persons
+    assert json.loads(after(left, lambda: world.write("maintenance/a", json.dumps(persons)))) == persons
 
 
 def test_only_the_last_operations_are_remembered_on_every_node() -> None:
