@@ -10,7 +10,7 @@ from handler import chronicle, errors
 from handler.core import names, points, rollback
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
-from handler.residence import Residence, ended, residence
+from handler.residence import Residence, claimed, ended, residence
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ def observe(ports: Ports, event: Event) -> Operation:
         started=now.isoformat(timespec="seconds"),
     )
     op = _KINDS[event.kind](seen, blank)
+    if op.before.master:  # what the app gave up goes where it goes, and ends with it
+        op = replace(op, volumes=tuple(dict.fromkeys((*op.volumes, *claimed(ports.store, event.app)))))
     origin = (op.origin.master,) if op.origin else ()
     concerned = dict.fromkeys(filter(None, (op.before.master, op.before.slave, op.after.master, op.after.slave, *origin)))
     return replace(op, addresses=tuple((name, seen.nodes[name].address) for name in concerned if name in seen.nodes))

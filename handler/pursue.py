@@ -57,11 +57,13 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
         ctx = Context(op, ports, drivers)
         if concluded(ctx):
             continue
-        started = bool(ports.journal.done(app, op.event.id))
         newest = number == len(known) - 1
         found = ctx.outcome()
-        unsaid = found == ABORTED and op.target == ctx.me  # that its trial is gone, for which others wait
-        if not found or newest or (not _took_part_later(ports, drivers, known[number + 1 :]) if started else unsaid):
+        if ports.journal.done(app, op.event.id):
+            due = not _took_part_later(ports, drivers, known[number + 1 :])
+        else:
+            due = found == ABORTED and op.target == ctx.me  # others wait for our word that its trial is gone
+        if not found or newest or due:
             complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found) and not newest) and complete
         else:
             conclude(ctx)

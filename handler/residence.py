@@ -84,8 +84,19 @@ def not_others(store: Store, app: str, volumes: Iterable[str]) -> list[str]:
     """Those of ``volumes`` that no other app has claimed. ``app`` had them once; a node that was down when it gave up their names, or was
     destroyed, must not touch what another app has made under these names since.
     """
-    claims = {entry.key: record.loads(entry.value).get("app") or app for entry in store.tree(names.claim_key(names.volume_claim("")))}
-    return [volume for volume in volumes if claims.get(names.claim_key(names.volume_claim(volume)), app) == app]
+    owners = _owners(store)
+    return [volume for volume in volumes if (owners.get(volume) or app) == app]
+
+
+def claimed(store: Store, app: str) -> list[str]:
+    """All volumes that are the app's: of those that it gave up, the ones that are on a node still."""
+    return [volume for volume, owner in _owners(store).items() if owner == app]
+
+
+def _owners(store: Store) -> dict[str, str]:
+    """Volume -> the app that has claimed it; empty when a person broke the claim."""
+    prefix = names.claim_key(names.volume_claim(""))
+    return {entry.key.removeprefix(prefix): str(record.loads(entry.value).get("app") or "") for entry in store.tree(prefix)}
 
 
 def claim_volumes(store: Store, app: str, volumes: Iterable[str]) -> None:

@@ -183,8 +183,8 @@ def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
             continue
         certificate = certificates.key(claim.key.removeprefix("claim/domain/"))
         store.transact([CheckIndex(claim.key, claim.index), Delete(claim.key), Delete(certificate)])
-    if gone_for_good := [key for key in left if not lives.record and key.rpartition("/")[2] in ctx.op.volumes]:
-        raise errors.Temporary(f"{', '.join(gone_for_good)} is taken as long as the volume is on this node")
+    if left and not lives.record:
+        raise errors.Temporary(f"{', '.join(left)} is taken as long as the volume is on this node")
 
 
 def _is_live(ctx: Context, claim: str) -> bool:

@@ -159,3 +159,15 @@ def test_a_volume_s_name_stays_with_an_app_whose_record_does_not_list_it_among_i
     two.world.write(names.record_key(APP), json.dumps({"master": "b", "deploy_id": "20260101000000-aaaa", "volumes": [MINE]}))
     after.release_claims(two.ctx, s.ReleaseClaims())
     assert two.owner(f"volume/{MINE}") == APP
+
+
+def test_the_name_of_a_volume_of_a_first_trial_that_could_not_be_removed_yet_is_given_back_later() -> None:
+    """Nothing of the app was ever committed."""
+    two = Two(operation(("", ""), ("a", "b")))
+    two.ctx.op = replace(two.ctx.op, volumes=())
+    two.own(MINE, APP)
+    with pytest.raises(errors.Temporary, match=f"volume/{MINE}"):
+        after.release_claims(two.ctx, s.ReleaseClaims())
+    del two.node.volumes[MINE]
+    after.release_claims(two.ctx, s.ReleaseClaims())
+    assert two.owner(f"volume/{MINE}") is None

@@ -89,3 +89,62 @@ def test_a_volume_s_name_is_free_again_when_its_app_is_destroyed(monkeypatch: py
     assert list(two.outcomes.values()) == ["committed"] * 4
     owner = two.world.kv[names.claim_key(f"volume/{two.first.volume}")]
     assert json.loads(owner.value)["app"] == two.second.name
+
+
+SHARED = "shared_files"
+
+
+class GivenUp(Run):
+    """The first app's second version has a volume less, with a name that the second app's version has as well."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        super().__init__(1, QUIET)
+        self.first, self.second = self.apps
+        before, up = Compose.config, Compose.up
+
+        def config(compose: Compose, directory: str) -> dict[str, Any]:
+            found = before(compose, directory)
+            if self.has_it(directory):
+                found["volumes"]["shared"] = {"driver": "btrfs", "name": SHARED}
+            return found
+
+        def written(compose: Compose, directory: str, guard: Callable[[], None]) -> None:
+            up(compose, directory, guard)
+            if self.has_it(directory):
+                compose.node.volumes.setdefault(SHARED, []).append(split(directory)[0])
+
+        patch.setattr(Compose, "config", config)
+        patch.setattr(Compose, "up", written)
+
+    def has_it(self, directory: str) -> bool:
+        app, deploy_id = split(directory)
+        return app == self.second.name or deploy_id in (self.deploys[app] or [deploy_id])[:1]
+
+    def at(self, after: float, one: App, kind: str, **payload: object) -> None:
+        self.later(self.world.now + after, lambda: self.people.publish(one, kind, payload))
+
+    def live(self) -> dict[str, set[str]]:
+        """Where the volume is, and who has written into it."""
+        return {node.name: set(node.volumes[SHARED]) for node in self.world.nodes.values() if SHARED in node.volumes}
+
+
+def test_a_volume_that_an_app_gave_up_goes_with_it_and_is_no_other_app_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = GivenUp(monkeypatch)
+    run.at(1.0, run.first, "deploy", master="n1")
+    run.at(60.0, run.first, "deploy", master="n1")
+    run.at(120.0, run.first, "deploy", master="n2")
+    run.at(260.0, run.second, "deploy", master="n1")
+    run.go()
+    assert list(run.outcomes.values()) == ["committed", "committed", "committed", "aborted"]
+    assert run.live() == {"n2": {run.first.name}}
+
+
+def test_a_volume_that_an_app_gave_up_goes_away_when_it_is_destroyed_and_its_name_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = GivenUp(monkeypatch)
+    run.at(1.0, run.first, "deploy", master="n1")
+    run.at(60.0, run.first, "deploy", master="n1")
+    run.at(120.0, run.first, "destroy")
+    run.at(260.0, run.second, "deploy", master="n1")
+    run.go()
+    assert list(run.outcomes.values()) == ["committed"] * 4
+    assert run.live() == {"n1": {run.second.name}}
