@@ -10,8 +10,10 @@ from typing import Any
 
 from handler import errors
 from handler.core import history, names, record
-from handler.core.kv import Create, Swap
+from handler.core.kv import CheckAbsent, Create, Op, Set, Swap
+from handler.core.model import Event
 from handler.ports import Ports, Store
+from handler.residence import ABORTED, outcome
 
 _TRIES = 20
 
@@ -19,6 +21,17 @@ _TRIES = 20
 def write(store: Store, app: str, event: str, entry: Mapping[str, Any]) -> None:
     """The entry itself; what others added before stays."""
     _change(store, app, event, lambda known: history.completed(known, entry))
+
+
+def ended_early(event: Event, me: str, why: str, now: float) -> list[Op]:
+    """The outcome and the history of an event whose operation never began, to be written in one transaction: nobody would add what is
+    missing after a crash. It does not hold when the operation has begun or ended meanwhile. ``now`` is in seconds since the epoch.
+    """
+    return [
+        CheckAbsent(names.op_key(event.app, event.id, "plan")),
+        names.create_outcome(event.app, event.id, outcome(ABORTED, me, why=why)),
+        Set(names.history_key(event.app, event.id), record.dumps(history.refusal(event.id, event.kind, "", why, me, now))),
+    ]
 
 
 def add_kept(store: Store, app: str, event: str, node: str, kept: Mapping[str, str]) -> None:

@@ -6,11 +6,11 @@ Made by :mod:`handler.execute`, one for each operation on each node.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from handler import errors
+from handler import claims, errors
 from handler.core import composefile, limits, names, record
 from handler.core.caddyfile import CaddyfileError, hashed
 from handler.core.haproxy import HaproxyError
@@ -57,6 +57,10 @@ class Context:
     def me(self) -> str:
         """Name of this node."""
         return self.ports.members.me()
+
+    def without_others(self, volumes: Iterable[str]) -> list[str]:
+        """See :func:`handler.claims.without_others`: before volumes are removed, scheduled or forgotten."""
+        return claims.without_others(self.ports.store, self.app, volumes)
 
     def guard(self) -> None:
         """Raise ``LeaseLost`` when this node leads and its lease is not sure any more."""

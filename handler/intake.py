@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 
-from handler import errors
+from handler import chronicle, errors
 from handler.core import events, history, names, record
 from handler.core.events import EventError, Message, check_nodes
-from handler.core.kv import CheckAbsent, Create, Delete, Op, Set, Swap
+from handler.core.kv import Create, Delete, Op, Swap
 from handler.core.model import Event, Kind
 from handler.ports import Entry, Ports
-from handler.residence import ABORTED, outcome
 
 log = logging.getLogger(__name__)
 
@@ -79,20 +78,12 @@ def _write(key: str, value: str, entry: Entry | None) -> Create | Swap:
 
 
 def _superseded(ports: Ports, old: Event, new: Event) -> list[Op]:
-    """An intent that never began ends with the write of the next one; one that has begun goes on, and the new one follows it.
-
-    In one transaction, since nobody would end it after a crash between two.
-    """
+    """An intent that never began ends with the write of the next one; one that has begun goes on, and the new one follows it."""
     prefix = names.op_prefix(old.app, old.id)
     parts = {entry.key.removeprefix(prefix) for entry in ports.store.tree(prefix)}
     if parts & {"plan", "outcome"}:
         return []
-    me, why = ports.members.me(), f"superseded by {new.kind} {new.id}"
-    return [
-        CheckAbsent(names.op_key(old.app, old.id, "plan")),
-        names.create_outcome(old.app, old.id, outcome(ABORTED, me, why=why)),
-        Set(names.history_key(old.app, old.id), record.dumps(history.refusal(old.id, old.kind, "", why, me, ports.clock.now()))),
-    ]
+    return chronicle.ended_early(old, ports.members.me(), f"superseded by {new.kind} {new.id}", ports.clock.now())
 
 
 def _refuse(ports: Ports, message: Message, why: str) -> None:

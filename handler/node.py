@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 
-from handler import __version__, chronicle, holds
+from handler import __version__, chronicle, claims, holds
 from handler.core import limits, names
 from handler.core.entries import CONCLUDED
 from handler.core.model import Role
 from handler.notice import say
 from handler.ports import Ports
-from handler.residence import Residence, claim_volumes, not_others, operations, residence
+from handler.residence import Residence, operations, residence
 from handler.settings import Settings
 from handler.snapshot import recover
 
@@ -67,7 +67,7 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     if lives.placement.role(ports.members.me()) is Role.MASTER:
         _run(ports, app, lives.deploy_id, anew=anew)
         if anew:
-            claim_volumes(ports.store, app, lives.volumes)
+            claims.take_unowned(ports.store, app, lives.volumes)
         holds.lift_left_over(ports.store, app)
     else:
         _clean_up(ports, app, lives)
@@ -104,7 +104,7 @@ def _clean_up(ports: Ports, app: str, lives: Residence) -> None:
     """What is left of a master that was replaced while it was away; what only it has is kept as a snapshot and named in the history."""
     project, volumes = names.project_name(app), ports.volumes
     found = {*volumes.live(project), *(volume for volume in lives.volumes if volumes.exists(volume))}
-    live = not_others(ports.store, app, sorted(found))
+    live = claims.without_others(ports.store, app, sorted(found))
     if ports.deploys.owned(app) is None and not live and not ports.compose.containers(project):
         return
     log.warning("%s: this node is not its master: its containers are removed, its volumes %s kept as snapshots", app, ", ".join(live))

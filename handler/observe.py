@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from handler import chronicle, errors
+from handler import chronicle, claims, errors
 from handler.core import names, points, rollback
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
-from handler.residence import Residence, claimed, ended, residence
+from handler.residence import Residence, ended, residence
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def observe(ports: Ports, event: Event) -> Operation:
     )
     op = _KINDS[event.kind](seen, blank)
     if op.before.master:  # what the app gave up goes where it goes, and ends with it
-        op = replace(op, volumes=tuple(dict.fromkeys((*op.volumes, *claimed(ports.store, event.app)))))
+        op = replace(op, volumes=tuple(dict.fromkeys((*op.volumes, *claims.volumes_of(ports.store, event.app)))))
     origin = (op.origin.master,) if op.origin else ()
     concerned = dict.fromkeys(filter(None, (op.before.master, op.before.slave, op.after.master, op.after.slave, *origin)))
     return replace(op, addresses=tuple((name, seen.nodes[name].address) for name in concerned if name in seen.nodes))

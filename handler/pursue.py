@@ -12,9 +12,9 @@ import logging
 from contextlib import suppress
 from dataclasses import replace
 
-from handler import errors, snapshot, trial
+from handler import chronicle, errors, snapshot, trial
 from handler.context import Context
-from handler.core import history, limits, names, record
+from handler.core import limits, names, record
 from handler.core.kv import CheckAbsent, CheckSession, Create, Op
 from handler.core.model import Event, Operation
 from handler.core.plan import plan
@@ -22,7 +22,7 @@ from handler.execute import conclude, concluded, execute
 from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
-from handler.residence import ABORTED, COMMITTED, operations, outcome
+from handler.residence import ABORTED, COMMITTED, operations
 
 log = logging.getLogger(__name__)
 
@@ -183,8 +183,4 @@ def _unjoined(ports: Ports, app: str) -> bool:
 def end_early(ports: Ports, event: Event, why: str) -> None:
     """The operation of an event ends before it began; nothing was changed anywhere."""
     log.error("%s: %s %s is refused: %s", event.app, event.kind, event.id, why)
-    aborted = outcome(ABORTED, ports.members.me(), why=why)
-    absent = CheckAbsent(names.op_key(event.app, event.id, "plan"))
-    if ports.store.transact([absent, names.create_outcome(event.app, event.id, aborted)]):
-        value = history.refusal(event.id, event.kind, "", why, ports.members.me(), ports.clock.now())
-        ports.store.transact([Create(names.history_key(event.app, event.id), record.dumps(value))])
+    ports.store.transact(chronicle.ended_early(event, ports.members.me(), why, ports.clock.now()))

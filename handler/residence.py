@@ -7,12 +7,11 @@ docs/architecture.rst). So each commit keeps its record in its outcome too, whic
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from handler.core import names, record, rollback
-from handler.core.kv import Create
 from handler.core.model import Operation, Placement
 from handler.ports import Store
 
@@ -78,33 +77,6 @@ def ended(store: Store, app: str) -> list[rollback.Ended]:
         if part == "outcome":
             order[event] = entry.index
     return [rollback.Ended.read(parts[event]) for event in sorted(order, key=lambda event: order[event])]
-
-
-def not_others(store: Store, app: str, volumes: Iterable[str]) -> list[str]:
-    """Those of ``volumes`` that no other app has claimed. ``app`` had them once; a node that was down when it gave up their names, or was
-    destroyed, must not touch what another app has made under these names since.
-    """
-    owners = _owners(store)
-    return [volume for volume in volumes if (owners.get(volume) or app) == app]
-
-
-def claimed(store: Store, app: str) -> list[str]:
-    """All volumes that are the app's: of those that it gave up, the ones that are on a node still."""
-    return [volume for volume, owner in _owners(store).items() if owner == app]
-
-
-def _owners(store: Store) -> dict[str, str]:
-    """Volume -> the app that has claimed it; empty when a person broke the claim."""
-    prefix = names.claim_key(names.volume_claim(""))
-    return {entry.key.removeprefix(prefix): str(record.loads(entry.value).get("app") or "") for entry in store.tree(prefix)}
-
-
-def claim_volumes(store: Store, app: str, volumes: Iterable[str]) -> None:
-    """Take the names of an app's volumes that nobody has: of one that was deployed before volumes had owners."""
-    for volume in volumes:
-        key = names.claim_key(names.volume_claim(volume))
-        if store.get(key) is None:
-            store.transact([Create(key, record.dumps({"app": app}))])
 
 
 def residence(store: Store, app: str) -> Residence | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from handler import chronicle, errors, snapshot
+from handler import chronicle, claims, errors, snapshot
 from handler.actions.start import check_complete
 from handler.context import Context
-from handler.core import certificates, checks, copies, history, limits, names, record
+from handler.core import checks, copies, history, limits, names, record
 from handler.core import steps as s
-from handler.core.kv import CheckIndex, Delete, DeleteTree, Op
+from handler.core.kv import Delete, DeleteTree, Op
 from handler.core.model import Role
-from handler.residence import Residence, not_others, operations, residence
+from handler.residence import Residence, operations, residence
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,19 @@ def schedule_copies(ctx: Context, step: s.ScheduleCopies) -> None:
     """Replicate to the slave, or take snapshots when there is none; volumes that the app gave up are not copied any more."""
     copies = {f"replicate:{step.address}": EVERY} if step.address else {"snapshot": EVERY}
     current = ctx.spec(ctx.op.deploy_id).volumes
-    for volume in not_others(ctx.ports.store, ctx.app, sorted({*current, *ctx.op.volumes})):
+    for volume in ctx.without_others(sorted({*current, *ctx.op.volumes})):
         ctx.ports.volumes.schedule(volume, {**copies, **PURGE} if volume in current else {})
 
 
 def schedule_purge(ctx: Context, step: s.SchedulePurge) -> None:
     """What the master replicates piles up on the slave otherwise."""
-    for volume in not_others(ctx.ports.store, ctx.app, _all_volumes(ctx, step.volumes)):
+    for volume in ctx.without_others(_all_volumes(ctx, step.volumes)):
         ctx.ports.volumes.schedule(volume, PURGE)
 
 
 def unschedule(ctx: Context, step: s.Unschedule) -> None:
     """Nothing left of former roles."""
-    for volume in not_others(ctx.ports.store, ctx.app, step.volumes):
+    for volume in ctx.without_others(step.volumes):
         ctx.ports.volumes.schedule(volume, {})
 
 
@@ -116,7 +116,7 @@ def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
     """Live volumes go; what was not snapshotted in this operation is snapshotted first, all at one point, since nobody else may have it."""
     volumes = ctx.ports.volumes
     taken = (ctx.hear("snapshots") or {}) if ctx.me == ctx.op.source else {}
-    live = [volume for volume in not_others(ctx.ports.store, ctx.app, step.volumes) if volumes.exists(volume)]
+    live = [volume for volume in ctx.without_others(step.volumes) if volumes.exists(volume)]
     only_here = [volume for volume in live if volume not in taken]
     for volume, name in chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, only_here).items():
         log.warning("%s: kept the last state of %s as %s", ctx.app, volume, name)
@@ -148,7 +148,7 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
     if lives.placement.role(ctx.me) is not Role.NOTHING:
         return
     kept = chronicle.kept(ctx.ports.store, ctx.app, ctx.me)
-    for volume in not_others(ctx.ports.store, ctx.app, volumes):
+    for volume in ctx.without_others(volumes):
         for name in ctx.ports.volumes.copies(volume):
             if name not in kept:
                 ctx.ports.volumes.drop(name)
@@ -166,30 +166,15 @@ def _safe_there(ctx: Context, step: s.ForgetCopies) -> tuple[str, ...]:
 
 
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
-    """Names that the app does not have (any more) are free; so are the certificates of domains. Not so that of a volume that is live here
-    still: another app would begin with what is in it.
-    """
+    """Names that the app does not have (any more) are free."""
     store = ctx.ports.store
     if any(not store.get(names.op_key(ctx.app, op.event.id, "outcome")) for op in operations(store, ctx.app)):
         return  # it has claimed what it needs, and will see to the rest
     lives = residence(store, ctx.app) or Residence()
-    kept = {names.claim_key(claim) for claim in (*lives.record.get("claims", ()), *map(names.volume_claim, lives.volumes))}
-    left = []
-    for claim in store.tree("claim/"):
-        if claim.key in kept or record.loads(claim.value).get("app") != ctx.app:
-            continue
-        if _is_live(ctx, claim.key):
-            left.append(claim.key)
-            continue
-        certificate = certificates.key(claim.key.removeprefix("claim/domain/"))
-        store.transact([CheckIndex(claim.key, claim.index), Delete(claim.key), Delete(certificate)])
+    kept = {*lives.record.get("claims", ()), *map(names.volume_claim, lives.volumes)}
+    left = claims.release(store, ctx.app, kept, ctx.ports.volumes.exists)
     if left and not lives.record:
         raise errors.Temporary(f"{', '.join(left)} is taken as long as the volume is on this node")
-
-
-def _is_live(ctx: Context, claim: str) -> bool:
-    volume = claim.removeprefix(names.claim_key(names.volume_claim("")))
-    return volume != claim and ctx.ports.volumes.exists(volume)
 
 
 def write_history(ctx: Context, step: s.WriteHistory) -> None:  # noqa: ARG001
@@ -208,7 +193,8 @@ def prune(ctx: Context) -> None:
     for entry in store.tree(prefix):
         event, _, part = entry.key.removeprefix(prefix).partition("/")
         first[event] = min(entry.index, first.get(event, entry.index))
-        plans += [entry.index] if part == "plan" else []
+        if part == "plan":
+            plans.append(entry.index)
     horizon = sorted(plans)[-limits.HISTORY] if len(plans) >= limits.HISTORY else 0
     lives = residence(store, ctx.app) or Residence()
     for event in sorted(event for event, index in first.items() if index < horizon and event != lives.event):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from handler import errors
+from handler import claims, errors
 from handler.context import Context
 from handler.core import composefile, names, record
 from handler.core import steps as s
-from handler.core.kv import MOST, Create
 
 log = logging.getLogger(__name__)
 
@@ -58,27 +57,9 @@ def _first_present(ctx: Context, candidates: tuple[str, ...]) -> list[str]:
 
 
 def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
-    """Create-only keys: of two apps that claim a name at the same moment, one is refused.
-
-    A rollback also brings back volumes that only the deploy after that one had, and whose names may be another app's by now.
-    """
-    store = ctx.ports.store
+    """A rollback also brings back volumes that only the deploy after that one had, and whose names may be another app's by now."""
     restored = (names.volume_claim(volume) for volume, _ in ctx.op.restore)
-    wanted = dict.fromkeys(names.claim_key(claim) for claim in (*ctx.spec(ctx.op.deploy_id).claims, *restored))
-    for _ in range(3):
-        owners = {key: _owner(ctx, key) for key in wanted}
-        for key, owner in owners.items():
-            if owner and owner != ctx.app:
-                raise errors.BadInput(f"{key.removeprefix('claim/')} belongs to {owner}: choose another, or destroy that app")
-        free = [Create(key, record.dumps({"app": ctx.app})) for key, owner in owners.items() if not owner]
-        if all(store.transact(free[first : first + MOST]) for first in range(0, len(free), MOST)):
-            return
-    raise errors.Temporary("names are being claimed by others at this moment")
-
-
-def _owner(ctx: Context, key: str) -> str:
-    entry = ctx.ports.store.get(key)
-    return str(record.loads(entry.value).get("app", "")) if entry else ""
+    claims.take(ctx.ports.store, ctx.app, (*ctx.spec(ctx.op.deploy_id).claims, *restored))
 
 
 def pull_images(ctx: Context, step: s.PullImages) -> None:  # noqa: ARG001

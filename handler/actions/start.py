@@ -13,7 +13,7 @@ from handler.context import Context
 from handler.core import health, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckSession, Delete, Op, Set
-from handler.residence import ABORTED, COMMITTED, Residence, not_others, outcome, residence
+from handler.residence import ABORTED, COMMITTED, Residence, outcome, residence
 
 log = logging.getLogger(__name__)
 
@@ -184,5 +184,5 @@ def drop_trial_volumes(ctx: Context, step: s.DropTrialVolumes) -> None:  # noqa:
     done = ctx.ports.journal.done(ctx.app, ctx.op.event.id)
     absent = {entry.removeprefix(ABSENT) for entry in done if entry.startswith(ABSENT)}
     restored = set((ctx.hear("snapshots") or {}) if ctx.op.moves else ())
-    for volume in not_others(ctx.ports.store, ctx.app, sorted(restored | absent)):
+    for volume in ctx.without_others(sorted(restored | absent)):
         ctx.ports.volumes.remove(volume)

@@ -48,6 +48,7 @@ _ACTION = re.compile(r"^(snapshot|replicate:[A-Za-z0-9.:-]+|purge:[0-9a-z:]+)$")
 _SUBVOLUME = 256
 """Inode of the root of every btrfs subvolume."""
 _MOMENT = timedelta(seconds=1)
+"""A clock that goes back by more than this was set, and its times are taken as they are."""
 _QUICK = 30.0
 _SEND = 6 * 3600.0
 _BTRFS = 120.0

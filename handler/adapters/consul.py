@@ -92,8 +92,8 @@ class ConsulStore:
         self.transact([kv.Set(key, value)])
 
     def transact(self, ops: Sequence[kv.Op]) -> bool:
-        if len(ops) > kv.MOST:
-            raise Permanent(f"a transaction has {len(ops)} operations; Consul takes {kv.MOST}")
+        if len(ops) > kv.MOST_OPERATIONS:
+            raise Permanent(f"a transaction has {len(ops)} operations; Consul takes {kv.MOST_OPERATIONS}")
         asked = [{"KV": _VERBS[type(op)](op)} for op in ops]
         return bool(self._agent.put("/v1/txn", asked, lambda answer: _txn_answer(ops, answer), self._patience()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST = 128
+MOST_OPERATIONS = 128
 """Operations in one transaction that Consul takes: https://developer.hashicorp.com/consul/api-docs/txn."""
 
 

@@ -68,7 +68,7 @@ def app_record(op: Operation, spec: AppSpec, commit: str, date: str, known: Mapp
     }
 
 
-MOST = 512 * 1024
+MOST_BYTES = 512 * 1024
 """Bytes in a transaction's body that Consul takes: the default of ``txn_max_req_len`` and of ``kv_max_value_size``, from
 https://developer.hashicorp.com/consul/docs/reference/agent/configuration-file/general. Values travel in base64."""
 
@@ -79,13 +79,13 @@ SPARE = 4096
 def too_large(value: Mapping[str, Any]) -> str:
     """Why Consul would refuse the commit of this record, or nothing. A commit writes it twice: as ``app/<name>`` and in its outcome."""
     size = sum(len(b64encode(dumps(one).encode())) + len('"", ') for one in (value, {"record": value}))
-    if size + SPARE <= MOST:
+    if size + SPARE <= MOST_BYTES:
         return ""
     parts = sorted(((len(_COMPACT(part).encode()), key) for key, part in value.items()), reverse=True)
     largest = ", ".join(f"{key} {length // 1024} KiB" for length, key in parts[:3] if length >= 1024)
     return (
         f"the app's record would have {len(dumps(value).encode()) // 1024} KiB ({largest}), and a commit {size // 1024} KiB, of which "
-        f"Consul takes {MOST // 1024}: make these smaller; maintenance.html is in caddyfile once for each site"
+        f"Consul takes {MOST_BYTES // 1024}: make these smaller; maintenance.html is in caddyfile once for each site"
     )
 
 

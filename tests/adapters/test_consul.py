@@ -46,5 +46,5 @@ def test_a_transaction_that_is_too_large_is_refused_for_good_and_its_largest_key
 
 def test_consul_takes_as_much_as_we_believe(agent: Consul) -> None:
     """Two values of this size are what :func:`record.too_large` allows; its limit is Consul's default."""
-    value = "x" * ((record.MOST - record.SPARE) * 3 // 4 // 2)
+    value = "x" * ((record.MOST_BYTES - record.SPARE) * 3 // 4 // 2)
     assert ConsulStore(agent).transact([Set("large/a", value), Set("large/b", value)])

@@ -87,4 +87,4 @@ def test_the_record_is_counted_twice_and_in_base64_as_the_commit_writes_it(size:
     value = large(size)
     values = [record.dumps(value), record.dumps({"record": value})]
     body = json.dumps([base64.b64encode(text.encode()).decode() for text in values])
-    assert bool(record.too_large(value)) == (len(body) + record.SPARE > record.MOST)
+    assert bool(record.too_large(value)) == (len(body) + record.SPARE > record.MOST_BYTES)

@@ -60,7 +60,7 @@ def test_more_names_than_a_transaction_has_room_for_are_claimed(monkeypatch: pyt
 
     monkeypatch.setattr(Store, "transact", counted)
     prepare.claim_names(two.ctx, s.ClaimNames())
-    assert max(sizes) <= kv.MOST
+    assert max(sizes) <= kv.MOST_OPERATIONS
     assert {entry.key for entry in two.world.tree("claim/domain/")} == {f"claim/domain/d{number}.example.com" for number in range(300)}
     assert two.owner("domain/d299.example.com") == two.owner(f"volume/{MINE}") == APP
 

@@ -120,4 +120,4 @@ class ForgetCopies(Step):
 class ReleaseClaims(Step):
     """Domains and frontends that the app's record does not name are free again."""
 
-    sentence = "give back unused domains and frontends"
+    sentence = "give back unused names"

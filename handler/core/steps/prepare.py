@@ -26,7 +26,7 @@ class CheckApp(Step):
 class ClaimNames(Step):
     """Make domains, frontends, volumes and the other names this app's own."""
 
-    sentence = "claim domains and frontends"
+    sentence = "claim names"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""``claim/<kind>/<name>``: which app has a name: of a domain, a frontend, a port, a project, a volume. Used by actions, observe, node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from handler import errors
+from handler.core import certificates, names, record
+from handler.core.kv import MOST_OPERATIONS, CheckIndex, Create, Delete
+from handler.ports import Store
+
+_ALL = names.claim_key("")
+_VOLUMES = names.claim_key(names.volume_claim(""))
+_TRIES = 3
+
+
+def take(store: Store, app: str, claims: Iterable[str]) -> None:
+    """Make names the app's own, by create-only keys: of two apps that claim one at the same moment, one is refused.
+
+    ``claims`` are as in a record, ``domain/example.com`` say. Raises ``BadInput`` when another app has one of them.
+    """
+    wanted = dict.fromkeys(names.claim_key(claim) for claim in claims)
+    for _ in range(_TRIES):
+        owners = {key: _owner(store, key) for key in wanted}
+        for key, owner in owners.items():
+            if owner and owner != app:
+                raise errors.BadInput(f"{key.removeprefix(_ALL)} belongs to {owner}: choose another, or destroy that app")
+        free = [_claim(key, app) for key, owner in owners.items() if not owner]
+        if all(store.transact(free[first : first + MOST_OPERATIONS]) for first in range(0, len(free), MOST_OPERATIONS)):
+            return
+    raise errors.Temporary("names are being claimed by others at this moment")
+
+
+def _owner(store: Store, key: str) -> str:
+    entry = store.get(key)
+    return _said(entry.value) if entry else ""
+
+
+def _said(value: str) -> str:
+    """The owner; empty when a person broke the claim."""
+    return str(record.loads(value).get("app") or "")
+
+
+def _claim(key: str, app: str) -> Create:
+    return Create(key, record.dumps({"app": app}))
+
+
+def take_unowned(store: Store, app: str, volumes: Iterable[str]) -> None:
+    """Take the names of an app's volumes that nobody has: of one that was deployed before volumes had owners."""
+    for volume in volumes:
+        key = names.claim_key(names.volume_claim(volume))
+        if store.get(key) is None:
+            store.transact([_claim(key, app)])
+
+
+def volumes_of(store: Store, app: str) -> list[str]:
+    """All volumes that are the app's: of those that it gave up, the ones that are on a node still."""
+    return [volume for volume, owner in _owners(store).items() if owner == app]
+
+
+def without_others(store: Store, app: str, volumes: Iterable[str]) -> list[str]:
+    """Those of ``volumes`` that no other app has. ``app`` had them once; a node that was down when it gave up their names, or was
+    destroyed, must not touch what another app has made under these names since.
+    """
+    owners = _owners(store)
+    return [volume for volume in volumes if (owners.get(volume) or app) == app]
+
+
+def _owners(store: Store) -> dict[str, str]:
+    return {entry.key.removeprefix(_VOLUMES): _said(entry.value) for entry in store.tree(_VOLUMES)}
+
+
+def release(store: Store, app: str, kept: Collection[str], is_live: Callable[[str], bool]) -> list[str]:
+    """Give back all names but those that are ``kept``, as in a record; with a domain goes its certificate.
+
+    Not so the name of a volume that is live on this node still: another app would begin with what is in it. Returns these.
+    """
+    left = []
+    for entry in store.tree(_ALL):
+        claim = entry.key.removeprefix(_ALL)
+        if claim in kept or _said(entry.value) != app:
+            continue
+        volume = entry.key.removeprefix(_VOLUMES)
+        if volume != entry.key and is_live(volume):
+            left.append(claim)
+            continue
+        certificate = certificates.key(claim.removeprefix("domain/"))
+        store.transact([CheckIndex(entry.key, entry.index), Delete(entry.key), Delete(certificate)])
+    return left
