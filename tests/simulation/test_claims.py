@@ -47,8 +47,8 @@ class Two:
         found = self.world.kv.get(names.claim_key(claim))
         return json.loads(found.value)["app"] if found else None
 
-    def say(self, part: str, value: object) -> None:
-        self.world.write(names.op_key(APP, self.ctx.op.event.id, part), json.dumps(value))
+    def lives(self, master: str, *volumes: str) -> None:
+        self.world.write(names.record_key(APP), json.dumps({"master": master, "deploy_id": "20260101000000-aaaa", "volumes": volumes}))
 
 
 def test_more_names_than_a_transaction_has_room_for_are_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,8 +107,7 @@ def test_a_failed_trial_takes_no_volume_away_that_is_another_app_s_meanwhile() -
 
 def test_a_node_that_cleans_up_an_app_leaves_the_volumes_of_another_one_alone() -> None:
     two = Two(operation(("a", "b"), ("b", "c")))
-    record = {"master": "b", "deploy_id": "20260101000000-aaaa", "volumes": [MINE, THEIRS]}
-    two.world.write(names.record_key(APP), json.dumps(record))
+    two.lives("b", MINE, THEIRS)
     resume_app(two.ctx.ports, APP, anew=False)
     assert two.node.volumes == {THEIRS: ["w0"]}
 
@@ -116,8 +115,7 @@ def test_a_node_that_cleans_up_an_app_leaves_the_volumes_of_another_one_alone() 
 def test_a_master_that_starts_takes_the_names_of_volumes_that_have_no_owner() -> None:
     """Its app was deployed before volumes had owners. What is another app's, or broken by a person, is left as it is."""
     two = Two(operation(("a", "b"), ("b", "c")))
-    record = {"master": "a", "deploy_id": "20260101000000-aaaa", "volumes": [MINE, THEIRS]}
-    two.world.write(names.record_key(APP), json.dumps(record))
+    two.lives("a", MINE, THEIRS)
     resume_app(two.ctx.ports, APP, anew=True)
     assert (two.owner(f"volume/{MINE}"), two.owner(f"volume/{THEIRS}")) == (APP, OTHER)
 
@@ -134,7 +132,7 @@ def test_the_name_of_a_volume_that_is_live_is_not_given_back() -> None:
     two = Two(operation(("a", "b"), ("a", "b")))
     two.own(MINE, APP)
     two.own("elsewhere", APP)
-    two.world.write(names.record_key(APP), json.dumps({"master": "a", "deploy_id": "20260101000000-aaaa", "volumes": []}))
+    two.lives("a")
     after.release_claims(two.ctx, s.ReleaseClaims())
     assert (two.owner(f"volume/{MINE}"), two.owner("volume/elsewhere")) == (APP, None)
 
@@ -156,7 +154,7 @@ def test_a_volume_s_name_stays_with_an_app_whose_record_does_not_list_it_among_i
     two = Two(operation(("a", "b"), ("a", "b")))
     two.own(MINE, APP)
     del two.node.volumes[MINE]
-    two.world.write(names.record_key(APP), json.dumps({"master": "b", "deploy_id": "20260101000000-aaaa", "volumes": [MINE]}))
+    two.lives("b", MINE)
     after.release_claims(two.ctx, s.ReleaseClaims())
     assert two.owner(f"volume/{MINE}") == APP
 

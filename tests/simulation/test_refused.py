@@ -2,24 +2,24 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from apps import App
 from memory_docker import Compose, split
-from run import Profile, Run
+from story import QUIET, Story
 
 from handler.core import names
 
-QUIET = Profile(messages=(0,), most_faults=0, nodes=(3,), apps=(2,), copying=0.0)
+TWO = replace(QUIET, apps=(2,))
 PAGE = "<p>" + "x" * 64000
 
 
-class Two(Run):
+class Two(Story):
     """Two apps; ``spoil`` changes what compose says of a deploy of the second one, from its second deploy on."""
 
     def __init__(self, patch: pytest.MonkeyPatch, spoil: Callable[[dict[str, Any]], None]) -> None:
-        super().__init__(1, QUIET)
+        super().__init__(TWO)
         self.first, self.second = self.apps
         before = Compose.config
 
@@ -31,11 +31,8 @@ class Two(Run):
             return found
 
         patch.setattr(Compose, "config", config)
-        self.at(1.0, self.first, "deploy", master="n1", slave="n2")
-        self.at(60.0, self.second, "deploy", master="n1", slave="n2")
-
-    def at(self, after: float, one: App, kind: str, **payload: object) -> None:
-        self.later(self.world.now + after, lambda: self.people.publish(one, kind, payload))
+        self.tell(1.0, "deploy", self.first, master="n1", slave="n2")
+        self.tell(60.0, "deploy", self.second, master="n1", slave="n2")
 
     def why(self) -> str:
         """The reason in the history of the second app's second event."""
@@ -62,7 +59,7 @@ def test_an_app_whose_record_consul_would_not_take_is_refused_before_anything_is
                     files["maintenance.html"] = PAGE
 
     two = Two(monkeypatch, spoil)
-    two.at(120.0, two.second, "deploy", master="n1", slave="n2")
+    two.tell(120.0, "deploy", two.second, master="n1", slave="n2")
     two.go()
     assert list(two.outcomes.values()) == ["committed", "committed", "aborted"]
     assert "caddyfile 251 KiB" in two.why()
@@ -72,7 +69,7 @@ def test_an_app_whose_record_consul_would_not_take_is_refused_before_anything_is
 def test_an_app_with_the_volume_of_another_is_refused_before_anything_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its compose file names the volume itself, be it by chance or copied from the other's."""
     two = Two(monkeypatch, lambda config: config["volumes"]["data"].update(name=two.first.volume))
-    two.at(120.0, two.second, "deploy", master="n1", slave="n2")
+    two.tell(120.0, "deploy", two.second, master="n1", slave="n2")
     two.go()
     assert list(two.outcomes.values()) == ["committed", "committed", "aborted"]
     assert f"volume/{two.first.volume} belongs to {two.first.name}" in two.why()
@@ -83,8 +80,8 @@ def test_an_app_with_the_volume_of_another_is_refused_before_anything_is_stopped
 
 def test_a_volume_s_name_is_free_again_when_its_app_is_destroyed(monkeypatch: pytest.MonkeyPatch) -> None:
     two = Two(monkeypatch, lambda config: config["volumes"]["data"].update(name=two.first.volume))
-    two.at(120.0, two.first, "destroy")
-    two.at(180.0, two.second, "deploy", master="n1", slave="n2")
+    two.tell(120.0, "destroy", two.first)
+    two.tell(180.0, "deploy", two.second, master="n1", slave="n2")
     two.go()
     assert list(two.outcomes.values()) == ["committed"] * 4
     owner = two.world.kv[names.claim_key(f"volume/{two.first.volume}")]
@@ -94,11 +91,11 @@ def test_a_volume_s_name_is_free_again_when_its_app_is_destroyed(monkeypatch: py
 SHARED = "shared_files"
 
 
-class GivenUp(Run):
+class GivenUp(Story):
     """The first app's second version has a volume less, with a name that the second app's version has as well."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        super().__init__(1, QUIET)
+        super().__init__(TWO)
         self.first, self.second = self.apps
         before, up = Compose.config, Compose.up
 
@@ -120,9 +117,6 @@ class GivenUp(Run):
         app, deploy_id = split(directory)
         return app == self.second.name or deploy_id in (self.deploys[app] or [deploy_id])[:1]
 
-    def at(self, after: float, one: App, kind: str, **payload: object) -> None:
-        self.later(self.world.now + after, lambda: self.people.publish(one, kind, payload))
-
     def live(self) -> dict[str, set[str]]:
         """Where the volume is, and who has written into it."""
         return {node.name: set(node.volumes[SHARED]) for node in self.world.nodes.values() if SHARED in node.volumes}
@@ -130,10 +124,10 @@ class GivenUp(Run):
 
 def test_a_volume_that_an_app_gave_up_goes_with_it_and_is_no_other_app_s(monkeypatch: pytest.MonkeyPatch) -> None:
     run = GivenUp(monkeypatch)
-    run.at(1.0, run.first, "deploy", master="n1")
-    run.at(60.0, run.first, "deploy", master="n1")
-    run.at(120.0, run.first, "deploy", master="n2")
-    run.at(260.0, run.second, "deploy", master="n1")
+    run.tell(1.0, "deploy", run.first, master="n1")
+    run.tell(60.0, "deploy", run.first, master="n1")
+    run.tell(120.0, "deploy", run.first, master="n2")
+    run.tell(260.0, "deploy", run.second, master="n1")
     run.go()
     assert list(run.outcomes.values()) == ["committed", "committed", "committed", "aborted"]
     assert run.live() == {"n2": {run.first.name}}
@@ -141,10 +135,10 @@ def test_a_volume_that_an_app_gave_up_goes_with_it_and_is_no_other_app_s(monkeyp
 
 def test_a_volume_that_an_app_gave_up_goes_away_when_it_is_destroyed_and_its_name_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     run = GivenUp(monkeypatch)
-    run.at(1.0, run.first, "deploy", master="n1")
-    run.at(60.0, run.first, "deploy", master="n1")
-    run.at(120.0, run.first, "destroy")
-    run.at(260.0, run.second, "deploy", master="n1")
+    run.tell(1.0, "deploy", run.first, master="n1")
+    run.tell(60.0, "deploy", run.first, master="n1")
+    run.tell(120.0, "destroy", run.first)
+    run.tell(260.0, "deploy", run.second, master="n1")
     run.go()
     assert list(run.outcomes.values()) == ["committed"] * 4
     assert run.live() == {"n1": {run.second.name}}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from memory_docker import BOOTED, Compose, Volumes, split
-from test_stories import QUIET, Story
+from story import Story
 
 DEPLOY = {"master": "n2", "slave": "n3"}
 
@@ -13,7 +13,7 @@ class Versions(Story):
     """``having`` says for each deploy, in their order, whether it has the volume ``more``; each writes its id into it when it starts."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *having: bool) -> None:
-        super().__init__(1, QUIET)
+        super().__init__()
         self.having, self.fetched = having, list[str]()
         self.node, self.project = self.world.nodes["n2"], self.apps[0].project
         self.volume = f"{self.project}_more"
