@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from handler import errors
-from handler.core import certificates, names, record
-from handler.core.kv import MOST_OPERATIONS, CheckIndex, Create, Delete
+from handler.core import certificates, copies, names, record
+from handler.core.copies import Held
+from handler.core.kv import MOST_OPERATIONS, CheckIndex, Create, Delete, Op, Swap
 from handler.ports import Store
+from handler.residence import residence
 
 _ALL = names.claim_key("")
 _VOLUMES = names.claim_key(names.volume_claim(""))
 _TRIES = 3
 
 
-def take(store: Store, app: str, claims: Iterable[str]) -> None:
+def take(store: Store, app: str, claims: Iterable[str], now: float, *, anew: bool = False) -> None:
     """Make names the app's own, by create-only keys: of two apps that claim one at the same moment, one is refused.
 
-    ``claims`` are as in a record, ``domain/example.com`` say. Raises ``BadInput`` when another app has one of them.
+    ``claims`` are as in a record, ``domain/example.com`` say; ``now``, in seconds since the epoch, is since when a name is the app's.
+    ``anew`` when nothing that it had before counts any more. Raises ``BadInput`` when another app has one of them.
     """
     wanted = dict.fromkeys(names.claim_key(claim) for claim in claims)
+    text = record.dumps({"app": app, "since": now})
     for _ in range(_TRIES):
-        owners = {key: _owner(store, key) for key in wanted}
-        for key, owner in owners.items():
+        entries = {key: store.get(key) for key in wanted}
+        free: list[Op] = []
+        for key, entry in entries.items():
+            owner = _said(entry.value) if entry else ""
             if owner and owner != app:
                 raise errors.BadInput(f"{key.removeprefix(_ALL)} belongs to {owner}: choose another, or destroy that app")
-        free = [_claim(key, app) for key, owner in owners.items() if not owner]
+            if entry is None:
+                free.append(Create(key, text))
+            elif anew or not owner:
+                free.append(Swap(key, text, entry.index))
         if all(store.transact(free[first : first + MOST_OPERATIONS]) for first in range(0, len(free), MOST_OPERATIONS)):
             return
     raise errors.Temporary("names are being claimed by others at this moment")
-
-
-def _owner(store: Store, key: str) -> str:
-    entry = store.get(key)
-    return _said(entry.value) if entry else ""
 
 
 def _said(value: str) -> str:
@@ -41,16 +45,23 @@ def _said(value: str) -> str:
     return str(record.loads(value).get("app") or "")
 
 
-def _claim(key: str, app: str) -> Create:
-    return Create(key, record.dumps({"app": app}))
-
-
-def take_unowned(store: Store, app: str, volumes: Iterable[str]) -> None:
+def take_unowned(store: Store, app: str) -> None:
     """Take the names of an app's volumes that nobody has: of one that was deployed before volumes had owners."""
-    for volume in volumes:
+    known = store.get(names.record_key(app))  # before its volumes, since every commit writes it
+    lives = residence(store, app)
+    for volume in lives.volumes if known and lives else ():
         key = names.claim_key(names.volume_claim(volume))
-        if store.get(key) is None:
-            store.transact([_claim(key, app)])
+        if known and store.get(key) is None:
+            store.transact([CheckIndex(known.key, known.index), Create(key, record.dumps({"app": app}))])
+
+
+def own(store: Store, stock: Mapping[str, Sequence[Held]]) -> dict[str, Sequence[Held]]:
+    """A node's snapshots without those that a volume's name had before it became its app's: those of an app that was destroyed, say.
+
+    ``stock`` is each volume's, in the order in which they came, which decides, since nodes' clocks differ.
+    """
+    since = {entry.key.removeprefix(_VOLUMES): record.loads(entry.value).get("since") for entry in store.tree(_VOLUMES)}
+    return {volume: copies.since(held, since.get(volume)) for volume, held in stock.items()}
 
 
 def volumes_of(store: Store, app: str) -> list[str]:

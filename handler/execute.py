@@ -243,7 +243,7 @@ def _tail(ctx: Context, outcome: str, steps: Iterable[Step], *, superseded: bool
             if left_out(ctx, step, superseded=superseded):
                 _leave_start(ctx, outcome, step, superseded=superseded)
                 continue
-            _perform(ctx, outcome, step, limits.TAIL)
+            _perform(ctx, outcome, step, step.patience)
         except Exception as error:
             if isinstance(error, errors.ClusterError):
                 log.error("%s: %s: %s", ctx.app, step, error)  # noqa: TRY400

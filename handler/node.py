@@ -67,7 +67,7 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     if lives.placement.role(ports.members.me()) is Role.MASTER:
         _run(ports, app, lives.deploy_id, anew=anew)
         if anew:
-            claims.take_unowned(ports.store, app, lives.volumes)
+            claims.take_unowned(ports.store, app)
         holds.lift_left_over(ports.store, app)
     else:
         _clean_up(ports, app, lives)

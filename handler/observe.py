@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from handler import chronicle, claims, errors
 from handler.core import names, points, rollback
+from handler.core.copies import Held
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
 from handler.residence import Residence, ended, residence
@@ -58,6 +59,17 @@ def _deploy(seen: Seen, op: Operation) -> Operation:
             f"{master}, where {op.app} lives, is not alive: its data cannot be moved from there. "
             f"When {master} will not come back soon, a takeover event starts the app from its newest copy"
         )
+    return op if master else _new(seen, op)
+
+
+def _new(seen: Seen, op: Operation) -> Operation:
+    """A first deploy begins without data, as ``docker compose up`` would; not with what an app of that name left, and is about to lose."""
+    left = [volume for volume in claims.volumes_of(seen.ports.store, op.app) if seen.ports.volumes.exists(volume)]
+    if left:
+        raise errors.BadInput(
+            f"{', '.join(left)} of the {op.app} that was destroyed, or failed, is still on {op.target}, since something uses it: "
+            f"when that has ended it goes away by itself (its snapshots stay), then send the event again"
+        )
     return op
 
 
@@ -70,7 +82,7 @@ def _rollback(seen: Seen, op: Operation) -> Operation:
     op = replace(op, after=op.before)
     if not points.is_time(op.event.to):
         return _to_deploy(seen, op)
-    copies = _copies(seen, op)
+    copies = _copies(seen, op, seen.ports.volumes.stock())  # also to what a destroyed app of that name left
     found = points.newest(copies, op.event.to)
     if not found or found.keys() != set(op.volumes):
         known = ", ".join(points.shared(copies)[:10])
@@ -95,9 +107,9 @@ def _to_deploy(seen: Seen, op: Operation) -> Operation:
     return replace(op, commit=back.commit, volumes=volumes, restore=tuple(sorted(back.snapshots.items())))
 
 
-def _copies(seen: Seen, op: Operation) -> dict[str, list[str]]:
+def _copies(seen: Seen, op: Operation, stock: Mapping[str, Sequence[Held]]) -> dict[str, list[str]]:
     """Each volume's complete snapshots here, in the order of their arrival; not what only this node had when it was replaced."""
-    me, stock = seen.ports.members.me(), seen.ports.volumes.stock()
+    me = seen.ports.members.me()
     kept = chronicle.kept(seen.ports.store, op.app, me)
     return {
         volume: [
@@ -119,7 +131,7 @@ def _takeover(seen: Seen, op: Operation) -> Operation:
             f"{master} is alive: deploy {op.app} with master {me} moves it with all its data. If {master} cannot do that any more, "
             f'"force": true stops it if it still can be reached, and loses what was written after the newest copy'
         )
-    found = points.newest(_copies(seen, op))
+    found = points.newest(_copies(seen, op, claims.own(seen.ports.store, seen.ports.volumes.stock())))
     missing = [volume for volume in op.volumes if volume not in found]
     if missing:
         raise errors.BadInput(f"{me} has no complete copy of {', '.join(missing)}: take {op.app} over on a node that has one")

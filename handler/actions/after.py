@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 
 from handler import chronicle, claims, errors, snapshot
 from handler.actions.start import check_complete
@@ -121,7 +120,7 @@ def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
     for volume, name in chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, only_here).items():
         log.warning("%s: kept the last state of %s as %s", ctx.app, volume, name)
     for volume in live:
-        ctx.persist(partial(volumes.remove, volume), 20.0)
+        volumes.remove(volume)
 
 
 def remove_checkouts(ctx: Context, step: s.RemoveCheckouts) -> None:

@@ -59,7 +59,8 @@ def _first_present(ctx: Context, candidates: tuple[str, ...]) -> list[str]:
 def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
     """A rollback also brings back volumes that only the deploy after that one had, and whose names may be another app's by now."""
     restored = (names.volume_claim(volume) for volume, _ in ctx.op.restore)
-    claims.take(ctx.ports.store, ctx.app, (*ctx.spec(ctx.op.deploy_id).claims, *restored))
+    wanted = (*ctx.spec(ctx.op.deploy_id).claims, *restored)
+    claims.take(ctx.ports.store, ctx.app, wanted, ctx.ports.clock.now(), anew=not ctx.op.before.master)
 
 
 def pull_images(ctx: Context, step: s.PullImages) -> None:  # noqa: ARG001

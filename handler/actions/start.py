@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from handler import errors
+from handler import errors, holds
 from handler.actions.prepare import COMMIT_FILE
 from handler.context import Context
 from handler.core import health, limits, names, record
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 UPDATE, POST_MIGRATE = "update.sh", "post_migrate.sh"
 ABSENT = "absent volume "
 """Journal entry: this volume was not here before the trial, so an abort removes it. Without the entry nothing is removed."""
+_TRIES = 3
+"""A commit that Consul refuses has lost its lease, or a person put a page in this very moment."""
 
 
 def await_released(ctx: Context, step: s.AwaitReleased) -> None:
@@ -156,21 +158,19 @@ def _commit(ctx: Context, value: dict[str, Any], write: Op) -> None:
     if ctx.lease is None:
         raise errors.LeaseLost(f"{ctx.app}: only the holder of the lease may commit")
     committed = outcome(COMMITTED, ctx.me, deploy_id=ctx.op.deploy_id, record=value)
-    ops: list[Op] = [
-        CheckSession(names.lock_key(ctx.app), ctx.lease.session),
-        names.create_outcome(ctx.app, ctx.op.event.id, committed),
-        write,
-        Delete(names.hold_key(ctx.app)),
-    ]
-    # an answer that got lost may have been a commit: look before trying again
-    done = ctx.persist(lambda: ctx.outcome() == COMMITTED or ctx.ports.store.transact(ops))
-    if done:
-        return
-    found = ctx.persist(ctx.outcome)
-    if found == ABORTED:
-        raise errors.Aborted((ctx.hear("outcome") or {}).get("why", "aborted"))
-    if found is None:
-        raise errors.LeaseLost(f"{ctx.app}: Consul refused the commit, the lease is not ours any more")
+    fence = CheckSession(names.lock_key(ctx.app), ctx.lease.session)
+    created = names.create_outcome(ctx.app, ctx.op.event.id, committed)
+    store = ctx.ports.store
+    for _ in range(_TRIES):
+        # an answer that got lost may have been a commit: look before trying again
+        if ctx.persist(lambda: ctx.outcome() == COMMITTED or store.transact([fence, created, write, *holds.lifting(store, ctx.app)])):
+            return
+        found = ctx.persist(ctx.outcome)
+        if found == COMMITTED:
+            return
+        if found == ABORTED:
+            raise errors.Aborted((ctx.hear("outcome") or {}).get("why", "aborted"))
+    raise errors.LeaseLost(f"{ctx.app}: Consul refused the commit, the lease is not ours any more")
 
 
 def stop_trial(ctx: Context, step: s.StopTrial) -> None:  # noqa: ARG001

@@ -9,7 +9,6 @@ from handler import errors, holds, trial
 from handler.context import Context
 from handler.core import limits, names, record
 from handler.core import steps as s
-from handler.core.kv import CheckAbsent, Set
 from handler.residence import ABORTED
 
 log = logging.getLogger(__name__)
@@ -81,9 +80,7 @@ def _wait_for_leader(ctx: Context, part: str, leader: str) -> dict[str, str]:
 def hold_requests(ctx: Context, step: s.HoldRequests) -> None:  # noqa: ARG001
     """Requests wait at every proxy; those in flight get a moment to end."""
     clock, proxies = ctx.ports.clock, ctx.ports.proxies
-    value = holds.value(ctx.op.event, ctx.me, clock.now())
-    open_still = CheckAbsent(names.op_key(ctx.app, ctx.op.event.id, "outcome"))
-    if not ctx.persist(lambda: ctx.ports.store.transact([open_still, Set(names.hold_key(ctx.app), record.dumps(value))])):
+    if not ctx.persist(lambda: holds.put(ctx.ports.store, ctx.op.event, ctx.me, clock.now())):
         raise errors.Aborted("the operation ended before its switch")
     if not ctx.ports.store.get(names.record_key(ctx.app)):
         return

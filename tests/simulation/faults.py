@@ -42,6 +42,14 @@ def power_lost(run: Run, node: Node, seconds: float) -> None:
         run.world.power_loss(node, seconds)
 
 
+def disk_lost(run: Run, node: Node, seconds: float) -> None:
+    """The machine that takes its place and its name knows of nothing. (Of a master, what no other node had is lost: that is no invariant.)"""
+    if node.name not in {record.get("master") for record in run.records.values()}:
+        power_lost(run, node, seconds)
+        for lost in (node.journal, node.containers, node.volumes, node.snapshots, node.deploys, node.schedules):
+            lost.clear()  # type: ignore[attr-defined]
+
+
 def power_lost_everywhere(run: Run, _node: Node, seconds: float) -> None:
     for node in run.world.nodes.values():
         power_lost(run, node, seconds * run.choice.uniform(0.5, 1.0))
@@ -74,6 +82,11 @@ def isolated(run: Run, node: Node, seconds: float) -> None:
 
 def disk_full(run: Run, node: Node, seconds: float) -> None:
     node.full_until = run.world.now + seconds
+
+
+def volumes_in_use(run: Run, node: Node, seconds: float) -> None:
+    """By a container that is nobody's: none can be removed."""
+    node.in_use_until = run.world.now + seconds
 
 
 def journal_full(run: Run, node: Node, seconds: float) -> None:
@@ -115,10 +128,20 @@ def answer_lost(run: Run, _node: Node, _seconds: float) -> None:
     run.failing["answer"] = 1
 
 
-def version_sick(run: Run, _node: Node, _seconds: float) -> None:
-    """The deploys that are prepared now never become healthy (those that serve are left alone)."""
+def _prepared(run: Run) -> set[str]:
+    """The deploys that do not serve yet: those that do are left alone."""
     live = {record.get("deploy_id") for record in run.records.values()}
-    run.world.sick |= {deploy_id for node in run.world.nodes.values() for _, deploy_id in node.deploys} - live
+    return {deploy_id for node in run.world.nodes.values() for _, deploy_id in node.deploys} - live
+
+
+def version_slow(run: Run, _node: Node, seconds: float) -> None:
+    """The deploys that are prepared now need so long until they are healthy."""
+    run.world.slow |= dict.fromkeys(_prepared(run), seconds)
+
+
+def version_sick(run: Run, _node: Node, _seconds: float) -> None:
+    """The deploys that are prepared now never become healthy."""
+    run.world.sick |= _prepared(run)
 
 
 def notifications_disturbed(run: Run, _node: Node, seconds: float) -> None:
@@ -136,6 +159,11 @@ def event_in_the_middle(run: Run, _node: Node, _seconds: float) -> None:
     run.people.send()
 
 
+def person_maintains(run: Run, _node: Node, seconds: float) -> None:
+    """Somebody wants the page, or all to wait, and takes that back when no operation of the app is under way."""
+    run.people.maintain(run.choice.choice(run.apps), run.choice.choice(("page", "hold")), seconds)
+
+
 FAULTS: dict[str, Fault] = {
     "handler killed": handler_killed,
     "power lost": power_lost,
@@ -145,6 +173,8 @@ FAULTS: dict[str, Fault] = {
     "cut from peers": cut_from_peers,
     "isolated": isolated,
     "disk full": disk_full,
+    "disk lost": disk_lost,
+    "volumes in use": volumes_in_use,
     "journal full": journal_full,
     "Docker silent": docker_silent,
     "Docker killed": docker_killed,
@@ -152,7 +182,9 @@ FAULTS: dict[str, Fault] = {
     "program fails": program_fails,
     "answer lost": answer_lost,
     "version sick": version_sick,
+    "version slow": version_slow,
     "notifications disturbed": notifications_disturbed,
     "events replayed": events_replayed,
     "event in the middle": event_in_the_middle,
+    "person maintains": person_maintains,
 }

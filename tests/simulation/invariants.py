@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from memory_docker import BOOTED
+from memory_docker import BOOTED, START
+from people import is_a_person_s
 
 from handler import chronicle
 from handler.core import copies, names
 from handler.core.model import Kind, Operation
+from handler.core.record import read_operation
 from handler.residence import residence
 
 if TYPE_CHECKING:
@@ -157,6 +159,22 @@ def i5_no_hold_begins_after_the_end(run: Run, key: str, old: str | None, new: st
     return f"I5: {event} has ended ({run.outcomes[event]}) and holds its app" if event in run.outcomes else ""
 
 
+def i5_what_a_person_put_is_the_person_s(run: Run, key: str, old: str | None, new: str | None) -> str:
+    """Nobody else changes or removes it."""
+    if not key.startswith("maintenance/") or run.people.at_work or not is_a_person_s(old):
+        return ""
+    return f"I5: {key} was a person's {old} and becomes {new}"
+
+
+def i2_a_takeover_starts_from_the_app_s_own_data(run: Run, key: str, _old: str | None, new: str | None) -> str:
+    """Not from that of an app of the same name that was destroyed."""
+    op = read_operation(new) if new is not None and key.startswith("op/") and key.endswith("/plan") else None
+    if op is None or op.event.kind is not Kind.TAKEOVER:
+        return ""
+    old = [name for _, name in op.restore if (copies.taken_at(name) or 0.0) < START + run.born[op.app]]
+    return f"I2: a takeover of {op.app}, deployed at {run.born[op.app]}, starts from {old[0]}" if old else ""
+
+
 def _held_by(hold: str) -> str:
     """The event of a hold: the last word of its reason."""
     return json.loads(hold)["why"].rpartition(" ")[2]
@@ -178,6 +196,8 @@ ON_WRITE = (
     i4_who_commits_holds_the_lease,
     i4_only_a_commit_changes_where_an_app_lives,
     i5_no_hold_begins_after_the_end,
+    i5_what_a_person_put_is_the_person_s,
+    i2_a_takeover_starts_from_the_app_s_own_data,
     i7_an_event_counts_once,
 )
 

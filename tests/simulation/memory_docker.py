@@ -154,7 +154,7 @@ class Compose(Docker):
         health = ""
         if found.state == "running":
             sick = "unhealthy" if found.deploy_id in self.world.sick else "healthy"
-            health = sick if self.world.now - found.since > 0.3 else "starting"
+            health = sick if self.world.now - found.since > self.world.slow.get(found.deploy_id, 0.3) else "starting"
         address = "" if found.state == "exited" else ADDRESS
         return (Seen(f"{project}-web-1", "web", found.state, health, 0, 0, address),)
 
@@ -182,7 +182,7 @@ class Volumes(Docker):
 
     def remove(self, volume: str) -> None:
         self.ask(f"remove volume {volume}")
-        if volume.removesuffix("_data") in self.node.containers:
+        if volume.removesuffix("_data") in self.node.containers or self.world.now < self.node.in_use_until:
             raise errors.Temporary("a container uses it")
         self.node.volumes.pop(volume, None)
 

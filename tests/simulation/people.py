@@ -19,11 +19,20 @@ KINDS = (("deploy", 62), ("destroy", 10), ("rollback", 10), ("takeover", 10), ("
 """What people send, and how often."""
 
 
+PERSON = "somebody"
+
+
+def is_a_person_s(hold: str | None) -> bool:
+    """Whether a value of ``maintenance/<app>`` is not an operation's."""
+    return hold is not None and json.loads(hold)["who"] == PERSON
+
+
 class People:
-    """Of one run, which draws for them."""
+    """Of one run, which draws for them. ``at_work`` while one of them writes to Consul."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self.at_work = False
 
     def send(self) -> None:
         """A message; sometimes another one that moves another app the other way."""
@@ -55,6 +64,23 @@ class People:
     def _migrate(self, one: App) -> dict[str, Any]:
         """From this app into another; into itself, which is refused, when there is only one."""
         return {"target": {"repo": next((other.repo for other in self._run.apps if other is not one), one.repo)}}
+
+    def maintain(self, one: App, mode: str, seconds: float) -> None:
+        """Put a word of one's own where an operation's hold may be, for so many seconds at least."""
+        self._put(one, json.dumps({"who": PERSON, "why": "new disk", "mode": mode}))
+        self._run.later(self._run.world.now + seconds, lambda: self._serve_again(one))
+
+    def _serve_again(self, one: App) -> None:
+        run, found = self._run, self._run.world.kv.get(one.hold)
+        if any(op.app == one.name and event not in run.outcomes for event, op in run.plans.items()):
+            run.later(run.world.now + 5.0, lambda: self._serve_again(one))
+        elif found and is_a_person_s(found.value):
+            self._put(one, None)
+
+    def _put(self, one: App, text: str | None) -> None:
+        self.at_work = True
+        self._run.world.write(one.hold, text)
+        self.at_work = False
 
     def publish(self, one: App, kind: str, payload: dict[str, Any]) -> None:
         text = json.dumps({"repo": one.repo, "branch": BRANCH, **payload})

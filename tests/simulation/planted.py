@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from run import Profile
 
-from handler import context, execute, holds, node, pursue
+from handler import claims, context, execute, holds, node, pursue
 from handler.actions import ACTIONS, start, switch
 from handler.context import Context
 from handler.core import composefile, entries, names, record, retention
 from handler.core import steps as s
 from handler.core.copies import Held
 from handler.core.kv import CheckAbsent, Set
+from handler.ports import Entry
 from handler.purges import Purges
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -133,6 +134,10 @@ def _hold_stays(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(holds, "lift_left_over", lambda _store, _app: None)
 
 
+def _whoever_s(hold: Entry | None) -> str:
+    return str(record.loads(hold.value if hold else None).get("why", "")).rpartition(" ")[2]
+
+
 def _forgets_what_it_has_seen(patch: pytest.MonkeyPatch) -> None:
     intent = record.intent
     patch.setattr(record, "intent", lambda event, _seen: intent(event, [event.id]))
@@ -174,6 +179,7 @@ LATE = Profile(
     gaps=(20.0, 100.0),
 )
 POWER = Profile(faults=("power lost",), apps=(1,), nodes=(2, 3))
+REBORN = Profile(faults=("power lost", "cut from peers", "program fails"), moments=("send",), most_faults=6, apps=(1,), nodes=(2, 3))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
 
 PLANTED: dict[str, Planted] = {
@@ -202,7 +208,9 @@ PLANTED: dict[str, Planted] = {
     "old copy does not wait for the trial": Planted(_does_nothing(s.AwaitTrialGone), LEASES),
     "new leader does not wait for the trial": Planted(_instead(pursue, "_trials_are_gone", lambda _ports, _event: True), LEASES),
     "hold is not lifted": Planted(_hold_stays, FAILS),
-    "hold although the operation has ended": Planted(_instead(switch, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
+    "hold although the operation has ended": Planted(_instead(holds, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
+    "what a person put is an operation's": Planted(_instead(holds, "_event", _whoever_s), Profile(faults=("person maintains",), most_faults=6)),
+    "what a destroyed app left counts": Planted(_instead(claims, "own", lambda _store, stock: stock), REBORN),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
     "a purge keeps nothing that is needed": Planted(_purge_keeps(lambda _held, _named: (), point=False)),
     "a purge keeps only what is named": Planted(_purge_keeps(lambda _held, named: set(named)), LATE),

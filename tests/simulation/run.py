@@ -14,7 +14,7 @@ from daemons import Daemons
 from faults import FAULTS, SECONDS
 from invariants import AFTER_CHANGE, AT_THE_END, ON_DROP, ON_WRITE, i2_all_acknowledged_is_served
 from memory_docker import BOOTED, START
-from people import People
+from people import People, is_a_person_s
 from world import Node, World
 
 from handler import errors
@@ -50,14 +50,14 @@ class Profile:
     copying: float = 0.5
     apps: tuple[int, ...] = (1, 1, 2, 3)
     nodes: tuple[int, ...] = (2, 3, 3, 3, 4, 5)
-    messages: tuple[int, ...] = (2, 4, 5, 6, 8)
+    messages: tuple[int, ...] = (2, 4, 5, 6, 8) * 8 + (25,)
     gaps: tuple[float, ...] = (0.5, 3.0, 20.0, 20.0, 100.0)
 
 
 @dataclass
 class Run:
     """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says; ``deploys`` are those that
-    were committed, by app; ``ended`` is when operations did, by event; ``lent`` are the snapshots that were sent for a migrate.
+    were committed, by app; ``born`` is when an app was first deployed, or anew; ``ended`` is when operations did, by event; ``lent`` are the snapshots that were sent for a migrate.
     """
 
     seed: int
@@ -68,6 +68,7 @@ class Run:
     plans: dict[str, Operation] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
     deploys: dict[str, list[str]] = field(default_factory=dict)
+    born: dict[str, float] = field(default_factory=dict)
     intents: list[str] = field(default_factory=list)
     aborted: dict[str, set[str]] = field(default_factory=dict)
     failing: dict[str, int] = field(default_factory=dict)
@@ -124,10 +125,12 @@ class Run:
         node = self.world.nodes.get(record.get("master", ""))
         container = node.containers.get(one.project) if node else None
         hold = self.world.kv.get(one.hold)
+        if hold and is_a_person_s(hold.value):
+            return
         if hold and container and container.since > json.loads(hold.value)["since"] - START:
             return  # new requests wait, and what was started since is a trial
         if container and node.up and container.state == "running" and container.deploy_id == record["deploy_id"]:
-            data = node.volumes[one.volume]
+            data = node.volumes.get(one.volume, [])
             self._check(i2_all_acknowledged_is_served(self, one, data, node.name))
             word = f"w{len(self.acked[one.name])}"
             data.append(word)
@@ -166,6 +169,8 @@ class Run:
             self._check(invariant(self, key, old.value if old else None, text))
         top, _, rest = key.partition("/")
         if top == "app":
+            if not self.records[rest]:
+                self.born[rest] = self.world.now
             self.records[rest] = json.loads(text) if text else {}
             if text is None:
                 self.acked[rest].clear()  # destroyed: the data is a snapshot now

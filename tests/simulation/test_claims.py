@@ -11,7 +11,7 @@ from memory import ports
 from memory_consul import Store
 from world import Snapshot, World
 
-from handler import errors
+from handler import claims, errors
 from handler.actions import after, prepare, start
 from handler.actions.start import ABSENT
 from handler.context import Context
@@ -19,6 +19,7 @@ from handler.core import kv, names
 from handler.core import steps as s
 from handler.core.model import AppSpec, Operation
 from handler.node import resume_app
+from handler.ports import Entry
 
 OTHER = "shop_staging.12345"
 MINE, THEIRS = "shop_db", "shop_files"
@@ -118,6 +119,22 @@ def test_a_master_that_starts_takes_the_names_of_volumes_that_have_no_owner() ->
     two.lives("a", MINE, THEIRS)
     resume_app(two.ctx.ports, APP, anew=True)
     assert (two.owner(f"volume/{MINE}"), two.owner(f"volume/{THEIRS}")) == (APP, OTHER)
+
+
+def test_a_master_that_starts_takes_no_name_for_an_app_that_is_destroyed_in_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Two(operation(("a", "b"), ("b", "c")))
+    two.lives("a", MINE)
+    get = Store.get
+
+    def destroyed(store: Store, key: str) -> Entry | None:
+        found = get(store, key)
+        if key == names.claim_key(f"volume/{MINE}"):
+            two.world.write(names.record_key(APP), None)
+        return found
+
+    monkeypatch.setattr(Store, "get", destroyed)
+    claims.take_unowned(two.ctx.ports.store, APP)
+    assert two.owner(f"volume/{MINE}") is None
 
 
 def test_a_volume_with_a_claim_that_cannot_be_read_is_its_app_s_own() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from faults import isolated, journal_full, power_lost
+from faults import disk_lost, isolated, journal_full, power_lost
 from memory_consul import Store
 from memory_docker import Compose
 from story import Story
@@ -51,10 +51,7 @@ def dies(story: Story, node: Node) -> None:
 
 
 def loses_all(story: Story, node: Node) -> None:
-    """The machine that takes its place and its name knows of nothing."""
-    dies(story, node)
-    for lost in (node.journal, node.containers, node.volumes, node.snapshots, node.deploys, node.schedules):
-        lost.clear()  # type: ignore[attr-defined]
+    disk_lost(story, node, 250.0)
 
 
 @pytest.mark.parametrize(("words", "fault"), [("journal: before begun fetch", dies), ("before begun start the containers", loses_all)])

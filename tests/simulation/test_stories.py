@@ -1,12 +1,26 @@
 """What one seed in many thousands found, told again: so that it happens in every run of the tests."""
 
+import json
+from dataclasses import replace
+
 import pytest
-from faults import disk_full, docker_silent, handler_killed, handler_stalls, isolated, journal_full, power_lost
+from faults import (
+    cut_from_peers,
+    disk_full,
+    docker_silent,
+    handler_killed,
+    handler_stalls,
+    isolated,
+    journal_full,
+    power_lost,
+    volumes_in_use,
+)
 from memory_docker import Compose
-from story import Story
+from story import QUIET, Story
 from world import Node
 
 from handler import errors
+from handler.core import names
 
 
 def test_without_a_failure_each_operation_is_committed() -> None:
@@ -163,3 +177,47 @@ def test_an_app_that_a_killed_dockerd_left_down_in_an_operation_is_started_when_
     story.go()
     assert list(story.outcomes.values()) == ["committed", "aborted"]
     assert story.world.nodes["n2"].containers[story.apps[0].project].state == "running"
+
+
+@pytest.mark.parametrize("moment", ["before begun hold requests", "transact lock/"])
+def test_a_page_that_a_person_put_stays_after_the_operation(moment: str) -> None:
+    """Put before the hold, or in the very moment of the commit, which happens all the same."""
+    story, here = Story(), []
+    app = story.apps[0]
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", master="n1", slave="n2")
+    story.later(story.world.now + 50.0, lambda: story.when("n1", moment, 1, lambda _: story.people.maintain(app, "page", 300.0)))
+    story.later(story.world.now + 200.0, lambda: here.append(app.hold in story.world.kv))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed"]
+    assert here == [True]
+
+
+def test_a_new_app_does_not_begin_with_a_volume_that_could_not_be_removed_when_it_was_destroyed() -> None:
+    """It is refused soon, with the reason, and begins without data when the volume is gone."""
+    story = Story()
+    app = story.apps[0]
+    story.tell(1.0, "deploy", master="n1")
+    story.tell(60.0, "destroy")
+    story.when("n1", "committed begun remove the containers", 1, lambda node: volumes_in_use(story, node, 150.0))
+    story.tell(61.0, "deploy", master="n1")
+    story.quiet = story.world.now + 300.0
+    story.tell(300.0, "deploy", master="n1")
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed", "aborted", "committed"]
+    told = [json.loads(entry.value) for entry in story.world.tree(names.history_key(app.name, ""))]
+    assert [entry["outcome"] for entry in told if "still on n1" in entry.get("why", "")] == ["refused"]
+
+
+def test_a_takeover_does_not_start_from_what_a_destroyed_app_of_that_name_left() -> None:
+    """It is refused as long as the new one has no copy."""
+    story = Story(replace(QUIET, copying=1.0))
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "destroy")
+    story.when("n1", "before begun commit", 2, lambda node: cut_from_peers(story, node, 100.0))
+    story.tell(90.0, "deploy", master="n1", slave="n2")
+    story.tell(120.0, "takeover", master="n2", force=True)
+    story.quiet = story.world.now + 400.0
+    story.tell(400.0, "takeover", master="n2", force=True)
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed", "committed", "aborted", "committed"]

@@ -66,6 +66,7 @@ class Node(Stalls):
     full_until: float = 0.0
     journal_full_until: float = 0.0
     silent_until: float = 0.0
+    in_use_until: float = 0.0
     unseen: tuple[float, float] = (0.0, 0.0)
     boots: int = 0
     spool: list[object] = field(default_factory=list)
@@ -83,9 +84,9 @@ class Node(Stalls):
 
 
 class World(Scheduler):
-    """One run. ``failing`` is asked before something that may fail; ``sick`` deploys never become healthy; ``taken`` is what was in
-    each snapshot, wherever it is; ``on_drop`` is asked before a snapshot goes; while all is ``hurried``, copies are made and purged each
-    minute.
+    """One run. ``failing`` is asked before something that may fail; ``sick`` deploys never become healthy, ``slow`` ones after so many
+    seconds; ``taken`` is what was in each snapshot, wherever it is; ``on_drop`` is asked before a snapshot goes; while all is
+    ``hurried``, copies are made and purged each minute.
     """
 
     def __init__(self, seed: int, names: Iterable[str]) -> None:
@@ -102,6 +103,7 @@ class World(Scheduler):
         self.on_drop: Callable[[Node, str], None] = lambda _node, _snapshot: None
         self.hurried: Callable[[], bool] = lambda: False
         self.sick: set[str] = set()
+        self.slow: dict[str, float] = {}
         self.taken: dict[str, tuple[str, ...]] = {}
         self._opened = 0
 

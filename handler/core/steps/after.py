@@ -97,6 +97,7 @@ class RemoveVolumes(Step):
 
     volumes: tuple[str, ...]
     sentence = "remove the live volumes {volumes}"
+    patience = 20.0
 
 
 @dataclass(frozen=True)
@@ -121,3 +122,4 @@ class ReleaseClaims(Step):
     """Domains and frontends that the app's record does not name are free again."""
 
     sentence = "give back unused names"
+    patience = 0.0

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from handler.core import limits
+
 
 @dataclass(frozen=True)
 class Step:
     """Base: the sentence is a format string over the step's own fields."""
 
     sentence = ""
+    patience = limits.TAIL
+    """Seconds for which it is tried again after the outcome, while its error is temporary; it is asked for again later anyway."""
 
     def __str__(self) -> str:
         """Readable text, unique within a plan."""
