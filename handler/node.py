@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 
-from handler import __version__, chronicle, claims, holds
+from handler import __version__, chronicle, claims, errors, holds
 from handler.core import limits, names
 from handler.core.entries import CONCLUDED
 from handler.core.model import Role
 from handler.notice import say
 from handler.ports import Ports
-from handler.residence import Residence, operations, residence
+from handler.residence import Residence, operation, operations, residence
 from handler.settings import Settings
 from handler.snapshot import recover
 
@@ -74,6 +74,25 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     return True
 
 
+def make_room(ports: Ports, app: str) -> str:
+    """Why this node must not lead the app's next operation, which would begin with what is left of it here; empty when nothing is.
+
+    Called by :mod:`handler.pursue`, with the lease and with no trial of this node open: a volume may be in use, so that no tail and no look
+    could remove it yet.
+    """
+    lives, me = residence(ports.store, app), ports.members.me()
+    try:
+        if lives and lives.placement.role(me) is not Role.MASTER:
+            _clean_up(ports, app, lives)
+        mine = [] if lives and lives.placement.master else claims.volumes_of(ports.store, app)
+        why = ", ".join(volume for volume in mine if ports.volumes.exists(volume))
+    except errors.StoreUnavailable:
+        raise
+    except errors.Temporary as error:
+        why = str(error)
+    return why and f"what is left of {app} on {me} has to go first; it goes by itself when it can, then send the event again: {why}"
+
+
 def operation_open(ports: Ports, app: str) -> bool:
     """An operation has begun and has no outcome, or our part of it is not complete."""
     prefix = names.op_prefix(app)
@@ -103,7 +122,9 @@ def _all_down(ports: Ports, app: str) -> bool:
 def _clean_up(ports: Ports, app: str, lives: Residence) -> None:
     """What is left of a master that was replaced while it was away; what only it has is kept as a snapshot and named in the history."""
     project, volumes = names.project_name(app), ports.volumes
-    found = {*volumes.live(project), *(volume for volume in lives.volumes if volumes.exists(volume))}
+    last = operation(ports.store, app, lives.event)
+    known = {*lives.volumes, *(last.volumes if last else ())}  # those of an app that was destroyed meanwhile, too
+    found = {*volumes.live(project), *(volume for volume in known if volumes.exists(volume))}
     live = claims.without_others(ports.store, app, sorted(found))
     if ports.deploys.owned(app) is None and not live and not ports.compose.containers(project):
         return

@@ -59,17 +59,6 @@ def _deploy(seen: Seen, op: Operation) -> Operation:
             f"{master}, where {op.app} lives, is not alive: its data cannot be moved from there. "
             f"When {master} will not come back soon, a takeover event starts the app from its newest copy"
         )
-    return op if master else _new(seen, op)
-
-
-def _new(seen: Seen, op: Operation) -> Operation:
-    """A first deploy begins without data, as ``docker compose up`` would; not with what an app of that name left, and is about to lose."""
-    left = [volume for volume in claims.volumes_of(seen.ports.store, op.app) if seen.ports.volumes.exists(volume)]
-    if left:
-        raise errors.BadInput(
-            f"{', '.join(left)} of the {op.app} that was destroyed, or failed, is still on {op.target}, since something uses it: "
-            f"when that has ended it goes away by itself (its snapshots stay), then send the event again"
-        )
     return op
 
 

@@ -19,7 +19,7 @@ from handler.core.kv import CheckAbsent, CheckSession, Create, Op
 from handler.core.model import Event, Operation
 from handler.core.plan import plan
 from handler.execute import conclude, concluded, execute
-from handler.node import stop_if_replaced
+from handler.node import make_room, stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
 from handler.residence import ABORTED, COMMITTED, operations
@@ -103,7 +103,8 @@ def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
     if lease is None:
         return
     try:
-        op = _begin(ports, event, lease) if not _unjoined(ports, event.app) and _trials_are_gone(ports, event) else None
+        free = not _unjoined(ports, event.app) and _trials_are_gone(ports, event) and _has_room(ports, event)
+        op = _begin(ports, event, lease) if free else None
         if op is not None:
             leading = replace(ports, store=ports.store.within(lease.sure))
             execute(Context(op, leading, drivers, lease), plan(op, ports.members.me()))
@@ -134,6 +135,13 @@ def _trials_are_gone(ports: Ports, event: Event) -> bool:
     if node:
         end_early(ports, event, f"a trial copy may still run on {node}, whose worker does not answer: start it")
     return not node
+
+
+def _has_room(ports: Ports, event: Event) -> bool:
+    why = make_room(ports, event.app)
+    if why:
+        end_early(ports, event, why)
+    return not why
 
 
 def _begin(ports: Ports, event: Event, lease: Lease) -> Operation | None:

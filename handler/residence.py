@@ -13,7 +13,7 @@ from typing import Any
 
 from handler.core import names, record, rollback
 from handler.core.model import Operation, Placement
-from handler.ports import Store
+from handler.ports import Entry, Store
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +56,22 @@ def outcome(found: str, by: str, **more: Any) -> str:
 
 def operations(store: Store, app: str) -> list[Operation]:
     """The operations that have begun, oldest first; a plan that a person broke is left out."""
-    found = []
     entries = [entry for entry in store.tree(names.op_prefix(app)) if entry.key.endswith("/plan")]
-    for entry in sorted(entries, key=lambda entry: entry.index):
-        try:
-            found.append(record.read_operation(entry.value))
-        except (KeyError, TypeError, ValueError):
-            log.error("%s is broken and ignored", entry.key)  # noqa: TRY400 a person edited it; the trace tells nothing
-    return found
+    return [op for entry in sorted(entries, key=lambda entry: entry.index) if (op := _read(entry)) is not None]
+
+
+def operation(store: Store, app: str, event: str) -> Operation | None:
+    """The operation of an event, as far as Consul knows it."""
+    entry = store.get(names.op_key(app, event, "plan")) if event else None
+    return _read(entry) if entry else None
+
+
+def _read(entry: Entry) -> Operation | None:
+    try:
+        return record.read_operation(entry.value)
+    except (KeyError, TypeError, ValueError):
+        log.error("%s is broken and ignored", entry.key)  # noqa: TRY400 a person edited it; the trace tells nothing
+        return None
 
 
 def ended(store: Store, app: str) -> list[rollback.Ended]:
