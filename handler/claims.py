@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 from handler import errors
-from handler.core import certificates, copies, names, record
-from handler.core.copies import Held
+from handler.core import certificates, names, record
 from handler.core.kv import MOST_OPERATIONS, CheckIndex, Create, Delete, Op, Swap
-from handler.ports import Store
+from handler.ports import Entry, Store
 from handler.residence import residence
 
 _ALL = names.claim_key("")
@@ -16,26 +15,29 @@ _VOLUMES = names.claim_key(names.volume_claim(""))
 _TRIES = 3
 
 
-def take(store: Store, app: str, claims: Iterable[str], now: float, *, anew: bool = False) -> None:
+def check(store: Store, app: str, claims: Iterable[str]) -> dict[str, Entry | None]:
+    """What Consul has of each claim, by key. ``claims`` are as in a record, ``domain/example.com`` say.
+
+    Raises ``BadInput`` when another app has one of them.
+    """
+    found = {key: store.get(key) for key in map(names.claim_key, claims)}
+    for key, entry in found.items():
+        owner = _said(entry.value) if entry else ""
+        if owner not in ("", app):
+            raise errors.BadInput(f"{key.removeprefix(_ALL)} belongs to {owner}: choose another, or destroy that app")
+    return found
+
+
+def take(store: Store, app: str, claims: Iterable[str]) -> None:
     """Make names the app's own, by create-only keys: of two apps that claim one at the same moment, one is refused.
 
-    ``claims`` are as in a record, ``domain/example.com`` say; ``now``, in seconds since the epoch, is since when a name is the app's.
-    ``anew`` when nothing that it had before counts any more. Raises ``BadInput`` when another app has one of them.
+    What is the app's already is written again, so that nobody who is late gives it back. Raises ``BadInput`` as :func:`check` does.
     """
-    wanted = dict.fromkeys(names.claim_key(claim) for claim in claims)
-    text = record.dumps({"app": app, "since": now})
+    text, wanted = record.dumps({"app": app}), tuple(claims)
     for _ in range(_TRIES):
-        entries = {key: store.get(key) for key in wanted}
-        free: list[Op] = []
-        for key, entry in entries.items():
-            owner = _said(entry.value) if entry else ""
-            if owner and owner != app:
-                raise errors.BadInput(f"{key.removeprefix(_ALL)} belongs to {owner}: choose another, or destroy that app")
-            if entry is None:
-                free.append(Create(key, text))
-            elif anew or not owner:
-                free.append(Swap(key, text, entry.index))
-        if all(store.transact(free[first : first + MOST_OPERATIONS]) for first in range(0, len(free), MOST_OPERATIONS)):
+        found = check(store, app, wanted)
+        writes: list[Op] = [Swap(key, text, entry.index) if entry else Create(key, text) for key, entry in found.items()]
+        if all(store.transact(writes[first : first + MOST_OPERATIONS]) for first in range(0, len(writes), MOST_OPERATIONS)):
             return
     raise errors.Temporary("names are being claimed by others at this moment")
 
@@ -53,15 +55,6 @@ def take_unowned(store: Store, app: str) -> None:
         key = names.claim_key(names.volume_claim(volume))
         if known and store.get(key) is None:
             store.transact([CheckIndex(known.key, known.index), Create(key, record.dumps({"app": app}))])
-
-
-def own(store: Store, stock: Mapping[str, Sequence[Held]]) -> dict[str, Sequence[Held]]:
-    """A node's snapshots without those that a volume's name had before it became its app's: those of an app that was destroyed, say.
-
-    ``stock`` is each volume's, in the order in which they came, which decides, since nodes' clocks differ.
-    """
-    since = {entry.key.removeprefix(_VOLUMES): record.loads(entry.value).get("since") for entry in store.tree(_VOLUMES)}
-    return {volume: copies.since(held, since.get(volume)) for volume, held in stock.items()}
 
 
 def volumes_of(store: Store, app: str) -> list[str]:

@@ -250,5 +250,6 @@ def _tail(ctx: Context, outcome: str, steps: Iterable[Step], *, superseded: bool
             else:
                 log.exception("%s: %s: unexpected error", ctx.app, step)
             failed |= isinstance(step, SERVING)
-            complete &= not isinstance(error, (errors.Temporary, OSError))  # a disk that is full has room again some day
+            later = isinstance(error, (errors.Temporary, OSError))  # a disk that is full has room again some day
+            complete &= not (later or (step.outside and isinstance(error, errors.CommandFailed)))
     return complete and not failed

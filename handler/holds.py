@@ -11,7 +11,7 @@ from typing import Any
 from handler import errors
 from handler.core import names, record
 from handler.core.kv import CheckAbsent, CheckIndex, Create, Delete, Op, Swap
-from handler.core.model import Event, Kind
+from handler.core.model import Event
 from handler.ports import Entry, Store
 
 log = logging.getLogger(__name__)
@@ -23,14 +23,13 @@ _TRIES = 5
 
 def _value(event: Event, node: str, now: float) -> dict[str, Any]:
     """What the key says: who holds since when (seconds since the epoch), and for which event."""
-    return {"who": node, "since": now, "why": f"{event.kind} {event.id}", "mode": _HOLD}
+    return {"who": node, "since": now, "why": f"{event.kind} {event.id}", "mode": _HOLD, "event": event.id}
 
 
 def _event(hold: Entry | None) -> str:
     """The event for which a hold was put; empty for none, and for a person's."""
     said = record.loads(hold.value if hold else None)
-    kind, _, event = str(said.get("why", "")).partition(" ")
-    return event if said.get("mode") == _HOLD and kind in set(Kind) else ""
+    return str(said.get("event") or "") if said.get("mode") == _HOLD else ""
 
 
 def put(store: Store, event: Event, node: str, now: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 
-from handler import __version__, chronicle, claims, errors, holds
+from handler import __version__, chronicle, claims, holds
 from handler.core import limits, names
 from handler.core.entries import CONCLUDED
 from handler.core.model import Role
@@ -72,25 +72,6 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     else:
         _clean_up(ports, app, lives)
     return True
-
-
-def make_room(ports: Ports, app: str) -> str:
-    """Why this node must not lead the app's next operation, which would begin with what is left of it here; empty when nothing is.
-
-    Called by :mod:`handler.pursue`, with the lease and with no trial of this node open: a volume may be in use, so that no tail and no look
-    could remove it yet.
-    """
-    lives, me = residence(ports.store, app), ports.members.me()
-    try:
-        if lives and lives.placement.role(me) is not Role.MASTER:
-            _clean_up(ports, app, lives)
-        mine = [] if lives and lives.placement.master else claims.volumes_of(ports.store, app)
-        why = ", ".join(volume for volume in mine if ports.volumes.exists(volume))
-    except errors.StoreUnavailable:
-        raise
-    except errors.Temporary as error:
-        why = str(error)
-    return why and f"what is left of {app} on {me} has to go first; it goes by itself when it can, then send the event again: {why}"
 
 
 def operation_open(ports: Ports, app: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from handler import chronicle, claims, errors
+from handler import aside, chronicle, claims, errors
 from handler.core import names, points, rollback
 from handler.core.copies import Held
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
@@ -120,7 +120,7 @@ def _takeover(seen: Seen, op: Operation) -> Operation:
             f"{master} is alive: deploy {op.app} with master {me} moves it with all its data. If {master} cannot do that any more, "
             f'"force": true stops it if it still can be reached, and loses what was written after the newest copy'
         )
-    found = points.newest(_copies(seen, op, claims.own(seen.ports.store, seen.ports.volumes.stock())))
+    found = points.newest(_copies(seen, op, aside.without(seen.ports, seen.ports.volumes.stock())))
     missing = [volume for volume in op.volumes if volume not in found]
     if missing:
         raise errors.BadInput(f"{me} has no complete copy of {', '.join(missing)}: take {op.app} over on a node that has one")

@@ -193,8 +193,8 @@ class Volumes(Protocol):
     def adopt(self, snapshot: str, host: str) -> None:
         """Remember that ``host`` has this received snapshot too, so that the way back is incremental; nothing for an empty ``host``."""
 
-    def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
-        """Make the live volume a writable copy of exactly this snapshot; what was live is kept as a snapshot, unless ``keep`` is false."""
+    def restore(self, snapshot: str, volume: str) -> None:
+        """Make the live volume a writable copy of exactly this snapshot, instead of what was live."""
 
     def drop(self, snapshot: str) -> None:
         """Delete a snapshot and its markers; fine when it is not there."""

@@ -12,17 +12,17 @@ import logging
 from contextlib import suppress
 from dataclasses import replace
 
-from handler import chronicle, errors, snapshot, trial
+from handler import aside, chronicle, errors, snapshot, trial
 from handler.context import Context
 from handler.core import limits, names, record
 from handler.core.kv import CheckAbsent, CheckSession, Create, Op
-from handler.core.model import Event, Operation
+from handler.core.model import Event, Kind, Operation
 from handler.core.plan import plan
 from handler.execute import conclude, concluded, execute
-from handler.node import make_room, stop_if_replaced
+from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
-from handler.residence import ABORTED, COMMITTED, operations
+from handler.residence import ABORTED, COMMITTED, Residence, operations, residence
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +61,21 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
         found = ctx.outcome()
         if ports.journal.done(app, op.event.id):
             due = not _took_part_later(ports, drivers, known[number + 1 :])
+        elif found == ABORTED:
+            due = op.target == ctx.me  # others wait for our word that its trial is gone
         else:
-            due = found == ABORTED and op.target == ctx.me  # others wait for our word that its trial is gone
+            due = op.target != ctx.me and op.event.id == _last_commit(ports, app)  # what followed was aborted: this is how to be
         if not found or newest or due:
             complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found) and not newest) and complete
         else:
+            if found == COMMITTED and op.event.kind is Kind.DESTROY:
+                aside.put(ports, op.volumes)
             conclude(ctx)
     return complete
+
+
+def _last_commit(ports: Ports, app: str) -> str:
+    return (residence(ports.store, app) or Residence()).event
 
 
 def _forget_journals(ports: Ports, app: str) -> None:
@@ -103,8 +111,7 @@ def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
     if lease is None:
         return
     try:
-        free = not _unjoined(ports, event.app) and _trials_are_gone(ports, event) and _has_room(ports, event)
-        op = _begin(ports, event, lease) if free else None
+        op = _begin(ports, event, lease) if not _unjoined(ports, event.app) and _trials_are_gone(ports, event) else None
         if op is not None:
             leading = replace(ports, store=ports.store.within(lease.sure))
             execute(Context(op, leading, drivers, lease), plan(op, ports.members.me()))
@@ -135,13 +142,6 @@ def _trials_are_gone(ports: Ports, event: Event) -> bool:
     if node:
         end_early(ports, event, f"a trial copy may still run on {node}, whose worker does not answer: start it")
     return not node
-
-
-def _has_room(ports: Ports, event: Event) -> bool:
-    why = make_room(ports, event.app)
-    if why:
-        end_early(ports, event, why)
-    return not why
 
 
 def _begin(ports: Ports, event: Event, lease: Lease) -> Operation | None:

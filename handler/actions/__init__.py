@@ -66,5 +66,6 @@ ACTIONS: dict[type[s.Step], Action] = {
     s.RemoveVolumes: after.remove_volumes,
     s.RemoveCheckouts: after.remove_checkouts,
     s.ForgetCopies: after.forget_copies,
+    s.PutCopiesAside: after.put_copies_aside,
     s.ReleaseClaims: after.release_claims,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from handler import chronicle, claims, errors, snapshot
+from handler import aside, chronicle, claims, errors, snapshot
 from handler.actions.start import check_complete
 from handler.context import Context
 from handler.core import checks, copies, history, limits, names, record
@@ -55,8 +55,8 @@ def unschedule(ctx: Context, step: s.Unschedule) -> None:
 
 
 def _all_volumes(ctx: Context, known: tuple[str, ...]) -> list[str]:
-    sent = (ctx.hear("sent") or {}).get("snapshots", {})
-    return sorted({*known, *sent})
+    lives = residence(ctx.ports.store, ctx.app) or Residence()
+    return sorted({*known, *lives.volumes})
 
 
 def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
@@ -162,6 +162,11 @@ def _safe_there(ctx: Context, step: s.ForgetCopies) -> tuple[str, ...]:
     entry = ctx.ports.store.get(names.node_key(step.slave))
     said = copies.said_of({step.slave: record.loads(entry.value if entry else None)}, step.slave, ctx.app)
     return tuple(volume for volume in step.volumes if copies.snapshot_of(said, volume))
+
+
+def put_copies_aside(ctx: Context, step: s.PutCopiesAside) -> None:
+    """The next app that has these volumes' names begins without data, whatever becomes of it."""
+    aside.put(ctx.ports, ctx.without_others(step.volumes))
 
 
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001

@@ -57,10 +57,20 @@ def _first_present(ctx: Context, candidates: tuple[str, ...]) -> list[str]:
 
 
 def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
-    """A rollback also brings back volumes that only the deploy after that one had, and whose names may be another app's by now."""
-    restored = (names.volume_claim(volume) for volume, _ in ctx.op.restore)
-    wanted = (*ctx.spec(ctx.op.deploy_id).claims, *restored)
-    claims.take(ctx.ports.store, ctx.app, wanted, ctx.ports.clock.now(), anew=not ctx.op.before.master)
+    """A rollback also brings back volumes that only the deploy after that one had, and whose names may be another app's by now.
+
+    What is on this node already under a name that is new to the app is not its data, and it must not begin with it.
+    """
+    spec = ctx.spec(ctx.op.deploy_id)
+    wanted = (*spec.claims, *(names.volume_claim(volume) for volume, _ in ctx.op.restore))
+    claims.check(ctx.ports.store, ctx.app, wanted)
+    for volume in spec.volumes:
+        if volume not in ctx.op.volumes and ctx.ports.volumes.exists(volume):
+            raise errors.BadInput(
+                f"there is a volume {volume} on {ctx.me} already, which is no data of {ctx.app}: what a destroyed app has left goes by "
+                f"itself when nothing uses it any more; snapshot and remove anything else, and roll back to the snapshot after the deploy"
+            )
+    claims.take(ctx.ports.store, ctx.app, wanted)
 
 
 def pull_images(ctx: Context, step: s.PullImages) -> None:  # noqa: ARG001

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from handler import errors, holds
+from handler import chronicle, errors, holds
 from handler.actions.prepare import COMMIT_FILE
 from handler.context import Context
 from handler.core import health, limits, names, record
@@ -72,9 +72,11 @@ def load_data(ctx: Context, step: s.LoadData) -> None:  # noqa: ARG001
 
 
 def _replace(ctx: Context, volume: str, snapshot: str) -> None:
-    """What was live is kept, unless it is known or a trial's: as a snapshot, that would look like the newest state of the app."""
-    safe = ctx.me == ctx.op.source and volume in (ctx.hear("snapshots") or {})
-    ctx.ports.volumes.restore(snapshot, volume, keep=not (safe or ctx.failed))
+    """What was live is kept and named, unless it is known or a trial's: unnamed it would look like the newest state of the app."""
+    known = ctx.me == ctx.op.source and volume in (ctx.hear("snapshots") or {})
+    if not (known or ctx.failed) and ctx.ports.volumes.exists(volume):
+        chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, [volume])
+    ctx.ports.volumes.restore(snapshot, volume)
 
 
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:

@@ -162,15 +162,13 @@ class Buttervolume:
             source = self._snapshots / snapshot
             run(["btrfs", "subvolume", "snapshot", "-r", str(source), str(marker)], seconds=_BTRFS)
 
-    def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
+    def restore(self, snapshot: str, volume: str) -> None:
         if not self.complete(snapshot):
             raise Permanent(f"snapshot {snapshot} is not complete on this node: nothing is restored from it")
         target = self._volumes / _checked(_VOLUME, volume)
         if target.exists():
             if target.stat().st_ino != _SUBVOLUME:
                 raise Permanent(f"{snapshot} cannot be restored: {target} is no subvolume, something else is in its place")
-            if keep:
-                self.snapshot([volume])
             run(["btrfs", "subvolume", "delete", str(target)], seconds=_BTRFS)
         run(["btrfs", "subvolume", "snapshot", str(self._snapshots / snapshot), str(target)], seconds=_BTRFS)
 

@@ -143,14 +143,6 @@ def arrived(said: Any, taken: Mapping[str, str], stock: Mapping[str, Sequence[He
     return all(enough(volume, name) for volume, name in taken.items())
 
 
-def since(held: Sequence[Held], began: Any) -> Sequence[Held]:
-    """From the first snapshot on that was taken after ``began``; all, when that is no time: people may have edited it."""
-    if not isinstance(began, (int, float)):
-        return held
-    first = next((number for number, one in enumerate(held) if (taken_at(one.name) or 0.0) >= began), len(held))
-    return held[first:]
-
-
 def newest(stock: Mapping[str, Sequence[Held]], volumes: Iterable[str]) -> dict[str, str]:
     """Volume -> its complete snapshot from which a takeover would start; ``stock`` is in the order in which they came."""
     return points.newest({volume: [one.name for one in stock.get(volume, ()) if one.complete] for volume in volumes})

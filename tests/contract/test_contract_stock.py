@@ -39,15 +39,6 @@ def test_what_was_taken_here_is_in_stock_in_its_order(storage: StorageSide, volu
     assert _listed(storage.volumes, volume) == {second}
 
 
-def test_what_was_live_before_a_restore_is_the_newest(storage: StorageSide, volume: str) -> None:
-    """The live volume had what nobody else has."""
-    storage.volumes.create(volume, {})
-    named = snapshot_of(storage.volumes, volume)
-    storage.volumes.restore(named, volume)
-    (kept,) = _listed(storage.volumes, volume) - {named}
-    assert _stock(storage.volumes, volume) == [Held(named), Held(kept)]
-
-
 def test_what_was_sent_is_received_there_and_the_last_one_is_marked_here(storage: StorageSide, volume: str) -> None:
     """The marker is the parent of the next send; sending once more changes nothing."""
     here, there = storage.volumes, storage.peer

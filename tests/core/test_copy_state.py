@@ -123,13 +123,3 @@ def test_a_node_s_value_stays_below_half_a_megabyte() -> None:
 
 def test_limits_fit_together() -> None:
     assert limits.HOOKS + limits.THAW < limits.BEGIN
-
-
-def test_what_was_taken_before_a_name_became_the_app_s_own_is_none_of_its_copies() -> None:
-    """By the order of arrival: a node whose clock is behind has named the last one."""
-    held = [Held(f"v@2026-01-0{day}T00:00:00.000000") for day in (1, 2, 4, 3)]
-    began = copies.taken_at("v@2026-01-03T12:00:00.000000")
-    assert copies.since(held, began) == held[2:]
-    assert copies.since(held, NOW) == []
-    for broken in (None, "yesterday"):
-        assert copies.since(held, broken) == held

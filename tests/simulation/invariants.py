@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from memory_docker import BOOTED, START
+from memory_docker import BOOTED
 from people import is_a_person_s
 
 from handler import chronicle
@@ -171,13 +171,32 @@ def i2_a_takeover_starts_from_the_app_s_own_data(run: Run, key: str, _old: str |
     op = read_operation(new) if new is not None and key.startswith("op/") and key.endswith("/plan") else None
     if op is None or op.event.kind is not Kind.TAKEOVER:
         return ""
-    old = [name for _, name in op.restore if (copies.taken_at(name) or 0.0) < START + run.born[op.app]]
+    old = [name for _, name in op.restore if run.world.taken_at[name] < run.born[op.app]]
     return f"I2: a takeover of {op.app}, deployed at {run.born[op.app]}, starts from {old[0]}" if old else ""
 
 
+def i2_a_takeover_starts_from_the_newest_copy(run: Run, key: str, _old: str | None, new: str | None) -> str:
+    """Of those here that are of the app's present line: what was written before its data was replaced may be all that there is."""
+    op = read_operation(new) if new is not None and key.startswith("op/") and key.endswith("/plan") else None
+    if op is None or op.event.kind is not Kind.TAKEOVER:
+        return ""
+    node, kept = run.world.nodes[op.target], chronicle.kept(run.reader, op.app, op.target)
+    since, acked = run.replaced.get(op.app, 0.0), run.acked[op.app]
+
+    def held(name: str) -> int:
+        words = [word for word in run.world.taken[name] if word[0] != BOOTED]
+        return len(words) if words == acked[: len(words)] and run.world.taken_at[name] >= since else -1
+
+    for volume, chosen in op.restore:
+        most = max((held(name) for name, one in node.snapshots.items() if one.complete and name.startswith(volume + "@") and name not in kept), default=-1)
+        if run.world.taken_at[chosen] >= since and held(chosen) < most:
+            return f"I2: a takeover of {op.app} starts from {chosen}, with {held(chosen)} of {len(acked)} writes, and {op.target} has {most}"
+    return ""
+
+
 def _held_by(hold: str) -> str:
-    """The event of a hold: the last word of its reason."""
-    return json.loads(hold)["why"].rpartition(" ")[2]
+    """The event of a hold; none of a person's."""
+    return str(json.loads(hold).get("event", ""))
 
 
 def i7_an_event_counts_once(run: Run, key: str, old: str | None, new: str | None) -> str:
@@ -198,6 +217,7 @@ ON_WRITE = (
     i5_no_hold_begins_after_the_end,
     i5_what_a_person_put_is_the_person_s,
     i2_a_takeover_starts_from_the_app_s_own_data,
+    i2_a_takeover_starts_from_the_newest_copy,
     i7_an_event_counts_once,
 )
 
@@ -235,4 +255,21 @@ def i5_no_hold_is_left(run: Run, app: App) -> str:
     return f"I5: {app.name} is still held" if app.hold in run.world.kv else ""
 
 
-AT_THE_END = (i3_every_operation_has_ended, i4_the_app_is_where_the_last_commit_says, i5_no_hold_is_left)
+def i4_the_slave_stands_by(run: Run, app: App) -> str:
+    """A takeover needs no git, and copies do not pile up."""
+    lives = residence(run.reader, app.name)
+    slave = run.world.nodes.get(lives.placement.slave) if lives else None
+    if slave is None:
+        return ""
+    if (app.name, lives.deploy_id) not in slave.deploys:
+        return f"I4: {slave.name} is the slave of {app.name}, and has no code of deploy {lives.deploy_id}"
+    purges = [action for action in slave.schedules.get(app.volume, {}) if action.startswith(copies.PURGE)]
+    return "" if purges else f"I4: {slave.name} is the slave of {app.name}, and purges nothing"
+
+
+AT_THE_END = (
+    i3_every_operation_has_ended,
+    i4_the_app_is_where_the_last_commit_says,
+    i4_the_slave_stands_by,
+    i5_no_hold_is_left,
+)

@@ -194,10 +194,10 @@ class Volumes(Docker):
         return {volume: self._keep(volume) for volume in volumes}
 
     def _keep(self, volume: str) -> str:
-        now = datetime.fromtimestamp(START + self.world.now, UTC)
+        now = datetime.fromtimestamp(START + self.world.now + self.node.ahead, UTC)
         name = f"{volume}@{now:{names.TIME_FORMAT}}"
         self.node.snapshots[name] = Snapshot(tuple(self.node.volumes[volume]))
-        self.world.taken[name] = self.node.snapshots[name].data
+        self.world.taken[name], self.world.taken_at[name] = self.node.snapshots[name].data, self.world.now
         return name
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
@@ -246,15 +246,12 @@ class Volumes(Docker):
         if host and snapshot in self.node.snapshots:
             self.node.snapshots[snapshot].hosts |= {host}
 
-    def restore(self, snapshot: str, volume: str, *, keep: bool = True) -> None:
+    def restore(self, snapshot: str, volume: str) -> None:
         self.act(f"restore {snapshot}")
         if not (snapshot in self.node.snapshots and self.node.snapshots[snapshot].complete):
             raise errors.Permanent(f"{snapshot} cannot be restored")
         self.may_fail("snapshot")
-        if volume in self.node.volumes:
-            if keep:
-                self._keep(volume)
-            del self.node.volumes[volume]
+        self.node.volumes.pop(volume, None)
         self.act(f"restoring {snapshot}")
         self.may_fail("restore")
         self.node.volumes[volume] = list(self.node.snapshots[snapshot].data)

@@ -147,7 +147,7 @@ class Clock(Port):
     """``Clock``."""
 
     def now(self) -> float:
-        return START + self.world.now
+        return START + self.world.now + self.node.ahead
 
     def monotonic(self) -> float:
         return self.world.now

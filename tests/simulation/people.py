@@ -20,6 +20,7 @@ KINDS = (("deploy", 62), ("destroy", 10), ("rollback", 10), ("takeover", 10), ("
 
 
 PERSON = "somebody"
+REASONS = ("new disk", "deploy freeze until monday")
 
 
 def is_a_person_s(hold: str | None) -> bool:
@@ -67,7 +68,7 @@ class People:
 
     def maintain(self, one: App, mode: str, seconds: float) -> None:
         """Put a word of one's own where an operation's hold may be, for so many seconds at least."""
-        self._put(one, json.dumps({"who": PERSON, "why": "new disk", "mode": mode}))
+        self._put(one, json.dumps({"who": PERSON, "why": self._run.choice.choice(REASONS), "mode": mode}))
         self._run.later(self._run.world.now + seconds, lambda: self._serve_again(one))
 
     def _serve_again(self, one: App) -> None:

@@ -13,7 +13,7 @@ from apps import APPS
 from daemons import Daemons
 from faults import FAULTS, SECONDS
 from invariants import AFTER_CHANGE, AT_THE_END, ON_DROP, ON_WRITE, i2_all_acknowledged_is_served
-from memory_docker import BOOTED, START
+from memory_docker import BOOTED
 from people import People, is_a_person_s
 from world import Node, World
 
@@ -51,13 +51,15 @@ class Profile:
     apps: tuple[int, ...] = (1, 1, 2, 3)
     nodes: tuple[int, ...] = (2, 3, 3, 3, 4, 5)
     messages: tuple[int, ...] = (2, 4, 5, 6, 8) * 8 + (25,)
+    clocks: tuple[float, ...] = (0.0,) * 8 + (3600.0, -3600.0)
     gaps: tuple[float, ...] = (0.5, 3.0, 20.0, 20.0, 100.0)
 
 
 @dataclass
 class Run:
     """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says; ``deploys`` are those that
-    were committed, by app; ``born`` is when an app was first deployed, or anew; ``ended`` is when operations did, by event; ``lent`` are the snapshots that were sent for a migrate.
+    were committed, by app; ``born`` is when an app was first deployed, or anew; ``replaced`` when
+    its data last was by older; ``held`` when its hold was put; ``ended`` is when operations did, by event; ``lent`` are the snapshots that were sent for a migrate.
     """
 
     seed: int
@@ -74,6 +76,9 @@ class Run:
     failing: dict[str, int] = field(default_factory=dict)
     lent: set[str] = field(default_factory=set)
     messages: list[Message] = field(default_factory=list)
+    held: dict[str, float] = field(default_factory=dict)
+    replaced: dict[str, float] = field(default_factory=dict)
+    words: int = 0
     pending: int = 0
     session_ended: float = 0.0
 
@@ -83,6 +88,8 @@ class Run:
         self.apps = APPS[: choice.choice(profile.apps)]
         self.world = World(self.seed, [f"n{number}" for number in range(1, choice.choice(profile.nodes) + 1)])
         self.nodes = tuple(self.world.nodes.values())
+        for node in self.nodes:
+            node.ahead = choice.choice(profile.clocks)
         self.world.failing, self.world.on_step = self._fails, self._step
         self.world.on_write, self.world.on_drop = self._written, self._dropped
         self.world.hurried = lambda: self.world.now < self.quiet
@@ -127,12 +134,13 @@ class Run:
         hold = self.world.kv.get(one.hold)
         if hold and is_a_person_s(hold.value):
             return
-        if hold and container and container.since > json.loads(hold.value)["since"] - START:
+        if hold and container and container.since > self.held[one.hold]:
             return  # new requests wait, and what was started since is a trial
         if container and node.up and container.state == "running" and container.deploy_id == record["deploy_id"]:
             data = node.volumes.get(one.volume, [])
             self._check(i2_all_acknowledged_is_served(self, one, data, node.name))
-            word = f"w{len(self.acked[one.name])}"
+            self.words += 1
+            word = f"w{self.words}"
             data.append(word)
             self.acked[one.name].append(word)
 
@@ -168,7 +176,9 @@ class Run:
         for invariant in ON_WRITE:
             self._check(invariant(self, key, old.value if old else None, text))
         top, _, rest = key.partition("/")
-        if top == "app":
+        if top == "maintenance":
+            self.held[key] = self.world.now
+        elif top == "app":
             if not self.records[rest]:
                 self.born[rest] = self.world.now
             self.records[rest] = json.loads(text) if text else {}
@@ -193,6 +203,8 @@ class Run:
             return
         self.deploys[op.app].append(op.deploy_id)
         given = dict(op.restore) or (json.loads(self.world.kv[names.op_key(op.app, event, "origin")].value) if op.origin else {})
+        if given:
+            self.replaced[op.app] = self.world.now
         for snapshot in given.values():  # each app has one volume
             self.acked[op.app][:] = [word for word in self.world.taken[snapshot] if not word.startswith(BOOTED)]
 

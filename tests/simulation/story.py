@@ -6,7 +6,7 @@ from apps import App
 from run import Profile, Run
 from world import Node
 
-QUIET = Profile(messages=(0,), most_faults=0, nodes=(3,), apps=(1,), copying=0.0)
+QUIET = Profile(messages=(0,), most_faults=0, nodes=(3,), apps=(1,), copying=0.0, clocks=(0.0,))
 """Three nodes and one app."""
 
 

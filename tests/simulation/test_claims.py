@@ -137,6 +137,34 @@ def test_a_master_that_starts_takes_no_name_for_an_app_that_is_destroyed_in_that
     assert two.owner(f"volume/{MINE}") is None
 
 
+def test_a_name_that_an_operation_has_just_claimed_again_is_not_given_back_by_one_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tail of an aborted operation stalls between looking and giving back, while another node deploys the same version."""
+    two = Two(operation(("a", "b"), ("b", "c")))
+    two.lives("b")
+    two.own(MINE, APP)
+    del two.node.volumes[MINE]
+    tree = Store.tree
+
+    def stalls(store: Store, prefix: str) -> tuple[Entry, ...]:
+        found = tree(store, prefix)
+        if prefix == names.claim_key(""):
+            claims.take(store, APP, [f"volume/{MINE}"])
+        return found
+
+    monkeypatch.setattr(Store, "tree", stalls)
+    after.release_claims(two.ctx, s.ReleaseClaims())
+    assert two.owner(f"volume/{MINE}") == APP
+
+
+def test_an_app_does_not_begin_with_a_volume_that_is_not_its_own() -> None:
+    """Its name is nobody's, be it by hand, or since the app that it was of was destroyed while this node was away."""
+    two = Two(operation(("a", "b"), ("a", "b")), volumes=(MINE, "by_hand"))
+    two.node.volumes["by_hand"] = ["w0"]
+    with pytest.raises(errors.BadInput, match="there is a volume by_hand on a already"):
+        prepare.claim_names(two.ctx, s.ClaimNames())
+    assert two.owner("volume/by_hand") is None
+
+
 def test_a_volume_with_a_claim_that_cannot_be_read_is_its_app_s_own() -> None:
     two = Two(operation(("a", "b"), ("b", "c")))
     two.world.write(names.claim_key(f"volume/{MINE}"), "{")

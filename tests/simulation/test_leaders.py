@@ -107,9 +107,9 @@ def test_a_person_s_hold_and_page_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(world, world.nodes[node])
     world.write("op/a/e1/outcome", "{}")
     left, page, persons = (
-        {"why": "takeover e1", "mode": "hold"},
-        {"why": "takeover e1", "mode": "page"},
-        {"why": "new disk", "mode": "hold"},
+        {"why": "takeover e1", "mode": "hold", "event": "e1"},
+        {"why": "takeover e1", "mode": "page", "event": "e1"},
+        {"why": "takeover of the whole site", "mode": "hold"},
     )
 
     def after(value: dict[str, str], between: Callable[[], None] = lambda: None) -> str:

@@ -206,7 +206,7 @@ def test_a_new_app_does_not_begin_with_a_volume_that_could_not_be_removed_when_i
     story.go()
     assert list(story.outcomes.values()) == ["committed", "committed", "aborted", "committed"]
     told = [json.loads(entry.value) for entry in story.world.tree(names.history_key(app.name, ""))]
-    assert [entry["outcome"] for entry in told if "is left of" in entry.get("why", "")] == ["refused"]
+    assert [entry["outcome"] for entry in told if "there is a volume" in entry.get("why", "")] == ["aborted"]
 
 
 def test_a_new_app_does_not_begin_with_what_a_master_has_that_was_away_when_it_was_destroyed() -> None:
@@ -237,3 +237,49 @@ def test_a_takeover_does_not_start_from_what_a_destroyed_app_of_that_name_left()
     story.tell(400.0, "takeover", master="n2", force=True)
     story.go()
     assert list(story.outcomes.values()) == ["committed", "committed", "committed", "aborted", "committed"]
+
+
+def test_a_slave_that_was_down_gets_the_code_in_service_although_an_aborted_operation_followed() -> None:
+    story = Story()
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.later(story.world.now + 60.0, lambda: power_lost(story, story.world.nodes["n2"], 200.0))
+    story.tell(90.0, "deploy", master="n1", slave="n2")
+    story.later(story.world.now + 139.0, lambda: story.failing.update(clone=1))
+    story.tell(140.0, "deploy", master="n1", slave="n2")
+    story.quiet = story.world.now + 300.0
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed", "aborted"]
+
+
+@pytest.mark.parametrize(("step", "program"), [("fetch the code", "clone"), ("pull images", "pull")])
+def test_a_slave_tries_again_what_git_or_a_registry_refused_once(step: str, program: str) -> None:
+    story = Story()
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.when("n2", f"committed begun {step}", 1, lambda _: story.failing.update({program: 1}))
+    story.go()
+    assert any(f"committed done {step}" in entry for done in story.world.nodes["n2"].journal.values() for entry in done)
+
+
+def test_a_slave_purges_although_its_first_copy_did_not_come() -> None:
+    story = Story()
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.when("n1", "committed begun send a first copy", 1, lambda node: cut_from_peers(story, node, 30.0))
+    story.go()
+    assert not story.world.nodes["n2"].snapshots
+
+
+def test_what_a_failed_takeover_found_live_is_no_copy_for_the_next_one() -> None:
+    """A person's container uses the volume, so that the replaced master could not remove it; what was taken over since is newer."""
+    story = Story(replace(QUIET, copying=1.0))
+    n1, n2 = (story.world.nodes[name] for name in ("n1", "n2"))
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.later(story.world.now + 60.0, lambda: power_lost(story, n1, 90.0))
+    story.tell(80.0, "takeover", master="n2")
+    story.later(story.world.now + 140.0, lambda: volumes_in_use(story, n1, 400.0))
+    story.later(story.world.now + 420.0, lambda: power_lost(story, n2, 400.0))
+    story.later(story.world.now + 449.0, lambda: story.failing.update(up=1))
+    story.tell(450.0, "takeover", master="n1")
+    story.tell(600.0, "takeover", master="n1")
+    story.quiet = story.world.now + 900.0
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed", "aborted", "committed"]

@@ -51,6 +51,7 @@ class Snapshot:
 @dataclass(eq=False)
 class Node(Stalls):
     """``tokens`` and ``held`` are in memory and go with the power; the rest is on disk. ``snapshots`` are in the order of their arrival;
+    ``ahead`` so many seconds its clock is;
     ``unpaused`` are those (volume, action) of ``schedules`` that Buttervolume's own scheduler carries out.
     """
 
@@ -67,6 +68,7 @@ class Node(Stalls):
     journal_full_until: float = 0.0
     silent_until: float = 0.0
     in_use_until: float = 0.0
+    ahead: float = 0.0
     unseen: tuple[float, float] = (0.0, 0.0)
     boots: int = 0
     spool: list[object] = field(default_factory=list)
@@ -85,7 +87,7 @@ class Node(Stalls):
 
 class World(Scheduler):
     """One run. ``failing`` is asked before something that may fail; ``sick`` deploys never become healthy, ``slow`` ones after so many
-    seconds; ``taken`` is what was in each snapshot, wherever it is; ``on_drop`` is asked before a snapshot goes; while all is
+    seconds; ``taken`` is what was in each snapshot, wherever it is, ``taken_at`` when; ``on_drop`` is asked before a snapshot goes; while all is
     ``hurried``, copies are made and purged each minute.
     """
 
@@ -105,6 +107,7 @@ class World(Scheduler):
         self.sick: set[str] = set()
         self.slow: dict[str, float] = {}
         self.taken: dict[str, tuple[str, ...]] = {}
+        self.taken_at: dict[str, float] = {}
         self._opened = 0
 
     # --- Consul ------------------------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ from __future__ import annotations
 from handler.core import steps as s
 from handler.core.model import Operation
 from handler.core.plan import parts
-from handler.core.plan.parts import Plan, Undo
+from handler.core.plan.parts import Plan, Steps, Undo
 
 
 def part(op: Operation, me: str) -> Plan:
     """The part of node ``me``: every node forgets, the master after it has stopped the app."""
-    gone = (*parts.leave(op), s.RemoveCheckouts(()))
+    copies: Steps = (s.PutCopiesAside(op.volumes),) if op.volumes else ()
+    gone = (*parts.leave(op), *copies, s.RemoveCheckouts(()))
     if me != op.source:
         return parts.onlooker("forget", gone)
     return Plan(

@@ -118,6 +118,14 @@ class ForgetCopies(Step):
 
 
 @dataclass(frozen=True)
+class PutCopiesAside(Step):
+    """They stay, and are no copies of the next app that has the name."""
+
+    volumes: tuple[str, ...]
+    sentence = "put the copies of {volumes} aside"
+
+
+@dataclass(frozen=True)
 class ReleaseClaims(Step):
     """Domains and frontends that the app's record does not name are free again."""
 

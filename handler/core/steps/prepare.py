@@ -13,6 +13,7 @@ class FetchCode(Step):
 
     deploy_id: str
     sentence = "fetch the code of deploy {deploy_id}"
+    outside = True
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class PullImages(Step):
     """Pull images that are not here yet."""
 
     sentence = "pull images"
+    outside = True
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class BuildImages(Step):
     """Build under tags of this deploy."""
 
     sentence = "build images"
+    outside = True
 
 
 @dataclass(frozen=True)
