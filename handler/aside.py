@@ -1,34 +1,39 @@
-"""Snapshots that are no copies any more: those of an app that was destroyed, until a purge or a person deletes them.
+"""Snapshots that are no copies of the app that has their volume now: a takeover does not start from them, no slave names them, a node that
+becomes nothing keeps them. A rollback can go to one by its exact time; a purge thins them out.
 
-An app that has the name of the volume later may be rolled back to them, but is not taken over from them. Each node notes the names of its
-own, beside its journals: it is about what is on its disk, and neither clocks nor the order of arrival can tell.
+There are two kinds: what a destroyed app left, and what only this node had when it was replaced as the master, or found live when it
+brought in other data (see :mod:`handler.chronicle`). Each node notes them beside the snapshots: neither clocks nor the order in which they
+came can tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
-from handler.core.copies import Held
+from handler import claims
+from handler.core import names, record
 from handler.ports import Ports
-
-_JOURNAL = "aside"
-"""In the place of an app, whose names have a dot; that of the event is the volume's."""
+from handler.residence import operations
 
 
-def put(ports: Ports, volumes: Iterable[str]) -> None:
-    """Put aside all snapshots of ``volumes`` that this node has now. Called when it learns that their app is destroyed."""
+def put(ports: Ports, app: str, event: str, volumes: Iterable[str]) -> None:
+    """Put aside what this node has of an app that was destroyed by ``event``. Called when the node learns of that.
+
+    It may learn of it late, when the next app of that name has sent something already: what that one's operations name is left out.
+    """
     stock = ports.volumes.stock()
-    for volume in volumes:
-        known = ports.journal.done(_JOURNAL, volume)
-        for one in stock.get(volume, ()):
-            if one.name not in known:
-                ports.journal.mark(_JOURNAL, volume, one.name)
+    mine = claims.without_others(ports.store, app, volumes)
+    found = {one.name for volume in mine for one in stock.get(volume, ()) if not one.aside}
+    if gone := found and found - _named_later(ports, app, event):
+        ports.volumes.put_aside(sorted(gone))
 
 
-def without(ports: Ports, stock: Mapping[str, Sequence[Held]]) -> dict[str, Sequence[Held]]:
-    """This node's snapshots by volume, but for those that were put aside."""
-    return {volume: _but(ports.journal.done(_JOURNAL, volume), held) for volume, held in stock.items()}
-
-
-def _but(names: frozenset[str], held: Sequence[Held]) -> Sequence[Held]:
-    return [one for one in held if one.name not in names] if names else held
+def _named_later(ports: Ports, app: str, event: str) -> set[str]:
+    events = [op.event.id for op in operations(ports.store, app)]
+    later = events[events.index(event) + 1 :] if event in events else events
+    found: set[str] = set()
+    for one in later:
+        sent, taken = (ports.store.get(names.op_key(app, one, part)) for part in ("sent", "snapshots"))
+        found |= set(map(str, (record.loads(sent.value if sent else None).get("snapshots") or {}).values()))
+        found |= set(map(str, record.loads(taken.value if taken else None).values()))
+    return found

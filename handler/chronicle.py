@@ -43,19 +43,20 @@ def add_kept(store: Store, app: str, event: str, node: str, kept: Mapping[str, s
 def keep(ports: Ports, app: str, event: str, volumes: Sequence[str]) -> Mapping[str, str]:
     """Snapshot the last state of ``volumes``, which are about to be removed here, and name it; returns what was taken now.
 
-    What was named for this event before is not taken again: a volume that cannot be removed would get a snapshot with each try.
+    What was named for this event before is not taken again: a volume that cannot be removed would get a snapshot with each try. They are
+    put aside, as they belong to no copy that serves.
     """
     entry, me = ports.store.get(names.history_key(app, event)), ports.members.me()
     before = (record.loads(entry.value if entry else None).get("kept") or {}).get(me) or {}
     missing = [volume for volume in volumes if not (before.get(volume) and ports.volumes.complete(before[volume]))]
-    taken = ports.volumes.snapshot(missing) if missing else {}
+    taken = ports.volumes.snapshot(missing, aside=True) if missing else {}
     if taken:
         add_kept(ports.store, app, event, me, taken)
     return taken
 
 
 def kept(store: Store, app: str, node: str) -> frozenset[str]:
-    """All snapshots of an app that :func:`add_kept` has named for ``node``: they belong to no copy that serves."""
+    """All snapshots of an app that :func:`add_kept` has named for ``node``."""
     entries = [record.loads(entry.value) for entry in store.tree(names.history_key(app, ""))]
     return frozenset(name for entry in entries for name in ((entry.get("kept") or {}).get(node) or {}).values())
 

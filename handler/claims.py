@@ -74,15 +74,21 @@ def _owners(store: Store) -> dict[str, str]:
     return {entry.key.removeprefix(_VOLUMES): _said(entry.value) for entry in store.tree(_VOLUMES)}
 
 
-def release(store: Store, app: str, kept: Collection[str], is_live: Callable[[str], bool]) -> list[str]:
-    """Give back all names but those that are ``kept``, as in a record; with a domain goes its certificate.
+def entries(store: Store, app: str) -> list[Entry]:
+    """All that the app has claimed, for :func:`release`."""
+    return [entry for entry in store.tree(_ALL) if _said(entry.value) == app]
+
+
+def release(store: Store, found: Iterable[Entry], kept: Collection[str], is_live: Callable[[str], bool]) -> list[str]:
+    """Give back those of an app's names that are not ``kept``, as in a record, and were not claimed again since they were ``found``; with
+    a domain goes its certificate.
 
     Not so the name of a volume that is live on this node still: another app would begin with what is in it. Returns these.
     """
     left = []
-    for entry in store.tree(_ALL):
+    for entry in found:
         claim = entry.key.removeprefix(_ALL)
-        if claim in kept or _said(entry.value) != app:
+        if claim in kept:
             continue
         volume = entry.key.removeprefix(_VOLUMES)
         if volume != entry.key and is_live(volume):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from handler import aside, errors, snapshot
+from handler import errors, snapshot
 from handler.core import checks, copies, limits, names, record
 from handler.core.copies import Held, Round, State
 from handler.core.model import Role
@@ -84,7 +84,7 @@ class Copies:
         about = {entry.key.removeprefix("node/"): record.loads(entry.value) for entry in ports.store.tree("node/")}
         self._load(about.get(me, {}))
         self._listed = ports.volumes.listed()
-        seen = _Seen(about, aside.without(ports, ports.volumes.stock()), ports.volumes.schedules(), ports.clock.now())
+        seen = _Seen(about, ports.volumes.stock(), ports.volumes.schedules(), ports.clock.now())
         roles = {app: (lives, lives.placement.role(me)) for app, lives in self._all().items()}
         mine = {app: lives for app, (lives, role) in roles.items() if role is Role.MASTER}
         kept = {app: lives for app, (lives, role) in roles.items() if role is Role.SLAVE}
@@ -188,7 +188,7 @@ class Copies:
         clock, me = self._ports.clock, self._ports.members.me()
         deadline = clock.monotonic() + MEASURING
         kept = [lives for _, lives in self._lives.values() if lives.placement.role(me) is Role.SLAVE]
-        stock, found = aside.without(self._ports, self._ports.volumes.stock()) if kept else {}, False
+        stock, found = self._ports.volumes.stock() if kept else {}, False
         for volume, name in (item for lives in kept for item in copies.newest(stock, lives.volumes).items()):
             before = self._sizes.get(volume, ("", None))
             if name != before[0] and clock.monotonic() < deadline:
@@ -211,7 +211,7 @@ class Copies:
             with self._slots:
                 lives, point = self._take(app)
                 made = replace(made, time=point.time)
-                self._send(lives, point.snapshots)
+                self._send(app, lives, point.snapshots)
             made = replace(made, seconds=clock.monotonic() - began)
             self._verify(app, lives, point.snapshots)
         except _Busy:
@@ -237,7 +237,7 @@ class Copies:
             except snapshot.Busy as error:
                 raise _Busy(app) from error
 
-    def _send(self, lives: Residence, snapshots: Mapping[str, str]) -> None:
+    def _send(self, app: str, lives: Residence, snapshots: Mapping[str, str]) -> None:
         slave = lives.placement.slave
         if not slave:
             return
@@ -245,6 +245,8 @@ class Copies:
         if not node or not node.alive:
             raise _SlaveDown(f"{slave} is down")
         for name in snapshots.values():
+            if residence(self._ports.store, app) != lives:
+                raise _Elsewhere(app)
             self._ports.volumes.send(name, node.address, lambda: None)
 
     def _verify(self, app: str, lives: Residence, snapshots: Mapping[str, str]) -> None:

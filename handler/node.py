@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 
-from handler import __version__, chronicle, claims, holds
+from handler import __version__, aside, chronicle, claims, holds
 from handler.core import limits, names
 from handler.core.entries import CONCLUDED
 from handler.core.model import Role
@@ -71,6 +71,8 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
         holds.lift_left_over(ports.store, app)
     else:
         _clean_up(ports, app, lives)
+        if anew and not lives.record and (last := operation(ports.store, app, lives.event)) is not None:
+            aside.put(ports, app, lives.event, last.volumes)
     return True
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from handler import aside, chronicle, claims, errors
+from handler import claims, errors
 from handler.core import names, points, rollback
-from handler.core.copies import Held
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
 from handler.residence import Residence, ended, residence
@@ -71,7 +70,7 @@ def _rollback(seen: Seen, op: Operation) -> Operation:
     op = replace(op, after=op.before)
     if not points.is_time(op.event.to):
         return _to_deploy(seen, op)
-    copies = _copies(seen, op, seen.ports.volumes.stock())  # also to what a destroyed app of that name left
+    copies = _copies(seen, op)
     found = points.newest(copies, op.event.to)
     if not found or found.keys() != set(op.volumes):
         known = ", ".join(points.shared(copies)[:10])
@@ -96,14 +95,11 @@ def _to_deploy(seen: Seen, op: Operation) -> Operation:
     return replace(op, commit=back.commit, volumes=volumes, restore=tuple(sorted(back.snapshots.items())))
 
 
-def _copies(seen: Seen, op: Operation, stock: Mapping[str, Sequence[Held]]) -> dict[str, list[str]]:
-    """Each volume's complete snapshots here, in the order of their arrival; not what only this node had when it was replaced."""
-    me = seen.ports.members.me()
-    kept = chronicle.kept(seen.ports.store, op.app, me)
+def _copies(seen: Seen, op: Operation) -> dict[str, list[str]]:
+    """Each volume's complete snapshots here, in the order of their arrival; of what was put aside only what a person names exactly."""
+    stock = seen.ports.volumes.stock()
     return {
-        volume: [
-            one.name for one in stock.get(volume, ()) if one.complete and (one.name not in kept or points.time_of(one.name) == op.event.to)
-        ]
+        volume: [one.name for one in stock.get(volume, ()) if one.copy or (one.complete and points.time_of(one.name) == op.event.to)]
         for volume in op.volumes
     }
 
@@ -120,7 +116,7 @@ def _takeover(seen: Seen, op: Operation) -> Operation:
             f"{master} is alive: deploy {op.app} with master {me} moves it with all its data. If {master} cannot do that any more, "
             f'"force": true stops it if it still can be reached, and loses what was written after the newest copy'
         )
-    found = points.newest(_copies(seen, op, aside.without(seen.ports, seen.ports.volumes.stock())))
+    found = points.newest(_copies(seen, op))
     missing = [volume for volume in op.volumes if volume not in found]
     if missing:
         raise errors.BadInput(f"{me} has no complete copy of {', '.join(missing)}: take {op.app} over on a node that has one")

@@ -174,10 +174,14 @@ class Volumes(Protocol):
     def remove(self, volume: str) -> None:
         """Remove the live volume; fine when it is not there; ``Temporary`` while a container uses it."""
 
-    def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
+    def snapshot(self, volumes: Sequence[str], *, aside: bool = False) -> dict[str, str]:
         """Take read-only snapshots one right after the other; returns volume -> name. All names have the same time, that
-        no other call gives: it names one point of the whole app, if nothing of it runs meanwhile.
+        no other call gives: it names one point of the whole app, if nothing of it runs meanwhile. With ``aside`` they are put aside before
+        they exist.
         """
+
+    def put_aside(self, snapshots: Collection[str]) -> None:
+        """These snapshots of this node are no copies of the app that has their volume now; on disk when this returns."""
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         """Send a snapshot to the node at address ``host``, in increments when a common parent is known; fine when it was

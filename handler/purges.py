@@ -43,7 +43,7 @@ class Purges:
             lives = residence(self._ports.store, app) if ours and not operation_open(self._ports, app) else None
             if lives is None:
                 return
-            points = self._points(app, lives)
+            points = self._points(lives)
             needed = self._remembered(app) | self._verified(app, lives) | set(next(iter(points), ()))
             for volume, action in self.due(lives, self._ports.volumes.schedules()):
                 self._made[volume, action] = self._ports.clock.monotonic()
@@ -66,11 +66,10 @@ class Purges:
         said = copies.said_of({slave: record.loads(entry.value if entry else None)}, slave, app)
         return {copies.snapshot_of(said, volume) for volume in lives.volumes}
 
-    def _points(self, app: str, lives: Residence) -> tuple[frozenset[str], ...]:
+    def _points(self, lives: Residence) -> tuple[frozenset[str], ...]:
         """Newest first; from the first one a takeover of this node would start, or a rollback to now."""
         stock = self._ports.volumes.stock()
-        kept = chronicle.kept(self._ports.store, app, self._ports.members.me())
-        return retention.shared({volume: stock.get(volume, ()) for volume in lives.volumes}, kept)
+        return retention.shared({volume: stock.get(volume, ()) for volume in lives.volumes})
 
     def _remembered(self, app: str) -> set[str]:
         """Snapshots that operations named: what can be rolled back to keeps its data, and what only a replaced master had stays."""

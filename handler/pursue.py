@@ -50,32 +50,41 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
 
     An operation that ended, and that others followed, is skipped unless we were in the middle of it: what came after knows better.
     """
-    complete = True
+    complete, missed = True, []
     known = operations(ports.store, app)
     _forget_journals(ports, app)
     for number, op in enumerate(known):
         ctx = Context(op, ports, drivers)
         if concluded(ctx):
             continue
-        newest = number == len(known) - 1
+        newest, led = number == len(known) - 1, op.target == ctx.me
         found = ctx.outcome()
-        if ports.journal.done(app, op.event.id):
+        if not found or newest:
+            due = True
+        elif ports.journal.done(app, op.event.id):
             due = not _took_part_later(ports, drivers, known[number + 1 :])
-        elif found == ABORTED:
-            due = op.target == ctx.me  # others wait for our word that its trial is gone
+        elif found == ABORTED or led:
+            due = found == ABORTED and led  # others wait for our word that its trial is gone
         else:
-            due = op.target != ctx.me and op.event.id == _last_commit(ports, app)  # what followed was aborted: this is how to be
-        if not found or newest or due:
+            missed.append(ctx)
+            continue
+        if due:
             complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found) and not newest) and complete
         else:
-            if found == COMMITTED and op.event.kind is Kind.DESTROY:
-                aside.put(ports, op.volumes)
             conclude(ctx)
+    for ctx in missed:
+        complete = _catch_up(ctx) and complete
     return complete
 
 
-def _last_commit(ports: Ports, app: str) -> str:
-    return (residence(ports.store, app) or Residence()).event
+def _catch_up(ctx: Context) -> bool:
+    """A commit of others that we have missed, and that others followed: when these were all aborted, it says how to be."""
+    if ctx.op.event.id == (residence(ctx.ports.store, ctx.app) or Residence()).event:
+        return execute(ctx, plan(ctx.op, ctx.me), known=COMMITTED, superseded=True)
+    if ctx.op.event.kind is Kind.DESTROY:
+        aside.put(ctx.ports, ctx.app, ctx.op.event.id, ctx.op.volumes)
+    conclude(ctx)
+    return True
 
 
 def _forget_journals(ports: Ports, app: str) -> None:

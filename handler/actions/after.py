@@ -132,13 +132,13 @@ def remove_checkouts(ctx: Context, step: s.RemoveCheckouts) -> None:
 
 
 def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
-    """Only after ``step.slave`` has said that its copy is complete; the source of a move has its released snapshots.
+    """Only after the slave has said that its copy is complete; where there is none, the source of a move has its released snapshots.
 
-    What only this node had when it was replaced as the master is no copy, and stays. A node that was down meanwhile, or waited, may be the
+    What was put aside is no copy, and stays. A node that was down meanwhile, or waited, may be the
     slave again, by a later operation: then what it has is the copy.
     """
     volumes: tuple[str, ...] = step.volumes
-    if step.slave != ctx.op.source:
+    if ctx.op.after.slave:
         found = ctx.wait_for("copied", step.slave, limits.COPY, tail=True)
         if found.get("error"):
             raise errors.Permanent(f"kept the copies here, since {step.slave} has none: {found['error']}")
@@ -146,11 +146,9 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
     lives = residence(ctx.ports.store, ctx.app) or Residence()
     if lives.placement.role(ctx.me) is not Role.NOTHING:
         return
-    kept = chronicle.kept(ctx.ports.store, ctx.app, ctx.me)
-    for volume in ctx.without_others(volumes):
-        for name in ctx.ports.volumes.copies(volume):
-            if name not in kept:
-                ctx.ports.volumes.drop(name)
+    stock = ctx.ports.volumes.stock()
+    for one in [one for volume in ctx.without_others(volumes) for one in stock.get(volume, ()) if not one.aside]:
+        ctx.ports.volumes.drop(one.name)
     if missing := sorted(set(step.volumes) - set(volumes)):
         raise errors.Permanent(f"kept the copies of {', '.join(missing)} here, since {step.slave} does not say that it has one now")
 
@@ -166,17 +164,18 @@ def _safe_there(ctx: Context, step: s.ForgetCopies) -> tuple[str, ...]:
 
 def put_copies_aside(ctx: Context, step: s.PutCopiesAside) -> None:
     """The next app that has these volumes' names begins without data, whatever becomes of it."""
-    aside.put(ctx.ports, ctx.without_others(step.volumes))
+    aside.put(ctx.ports, ctx.app, ctx.op.event.id, step.volumes)
 
 
 def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
     """Names that the app does not have (any more) are free."""
     store = ctx.ports.store
+    found = claims.entries(store, ctx.app)  # before all that decides: who claims one again meanwhile writes it again
     if any(not store.get(names.op_key(ctx.app, op.event.id, "outcome")) for op in operations(store, ctx.app)):
         return  # it has claimed what it needs, and will see to the rest
     lives = residence(store, ctx.app) or Residence()
     kept = {*lives.record.get("claims", ()), *map(names.volume_claim, lives.volumes)}
-    left = claims.release(store, ctx.app, kept, ctx.ports.volumes.exists)
+    left = claims.release(store, found, kept, ctx.ports.volumes.exists)
     if left and not lives.record:
         raise errors.Temporary(f"{', '.join(left)} is taken as long as the volume is on this node")
 

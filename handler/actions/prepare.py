@@ -7,8 +7,9 @@ from typing import Any
 
 from handler import claims, errors
 from handler.context import Context
-from handler.core import composefile, names, record
+from handler.core import composefile, entries, names, record
 from handler.core import steps as s
+from handler.residence import ABORTED
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +65,24 @@ def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
     spec = ctx.spec(ctx.op.deploy_id)
     wanted = (*spec.claims, *(names.volume_claim(volume) for volume, _ in ctx.op.restore))
     claims.check(ctx.ports.store, ctx.app, wanted)
+    left = _left_by_trials(ctx)
     for volume in spec.volumes:
-        if volume not in ctx.op.volumes and ctx.ports.volumes.exists(volume):
+        if (volume not in ctx.op.volumes or volume in left) and ctx.ports.volumes.exists(volume):
             raise errors.BadInput(
-                f"there is a volume {volume} on {ctx.me} already, which is no data of {ctx.app}: what a destroyed app has left goes by "
-                f"itself when nothing uses it any more; snapshot and remove anything else, and roll back to the snapshot after the deploy"
+                f"there is a volume {volume} on {ctx.me} already, which is no data of {ctx.app}: what a destroyed app or a failed version "
+                f"left goes by itself when nothing uses it; snapshot and remove anything else, and roll back to that after the deploy"
             )
     claims.take(ctx.ports.store, ctx.app, wanted)
+
+
+def _left_by_trials(ctx: Context) -> set[str]:
+    """Volumes of versions that failed here, and that could not be removed yet."""
+    journals = [ctx.ports.journal.done(ctx.app, event) for event in ctx.ports.journal.events(ctx.app) if event != ctx.op.event.id]
+    return {volume for done in journals if _aborted(done) for volume in entries.all_absent(done)}
+
+
+def _aborted(done: frozenset[str]) -> bool:
+    return entries.entered(done, ABORTED) and entries.CONCLUDED not in done
 
 
 def pull_images(ctx: Context, step: s.PullImages) -> None:  # noqa: ARG001

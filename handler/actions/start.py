@@ -10,7 +10,7 @@ from typing import Any
 from handler import chronicle, errors, holds
 from handler.actions.prepare import COMMIT_FILE
 from handler.context import Context
-from handler.core import health, limits, names, record
+from handler.core import entries, health, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import CheckSession, Delete, Op, Set
 from handler.residence import ABORTED, COMMITTED, Residence, outcome, residence
@@ -18,8 +18,6 @@ from handler.residence import ABORTED, COMMITTED, Residence, outcome, residence
 log = logging.getLogger(__name__)
 
 UPDATE, POST_MIGRATE = "update.sh", "post_migrate.sh"
-ABSENT = "absent volume "
-"""Journal entry: this volume was not here before the trial, so an abort removes it. Without the entry nothing is removed."""
 _TRIES = 3
 """A commit that Consul refuses has lost its lease, or a person put a page in this very moment."""
 
@@ -54,10 +52,7 @@ def check_complete(ctx: Context, snapshots: dict[str, str]) -> None:
 
 def restore_volumes(ctx: Context, step: s.RestoreVolumes) -> None:  # noqa: ARG001
     """From the named snapshots of this operation, never from "the latest"."""
-    for volume, name in (ctx.hear("snapshots") or {}).items():
-        _replace(ctx, volume, name)
-        if ctx.op.moves:
-            ctx.ports.volumes.adopt(name, ctx.op.address(ctx.op.source))
+    _replace(ctx, ctx.hear("snapshots") or {})
 
 
 def load_data(ctx: Context, step: s.LoadData) -> None:  # noqa: ARG001
@@ -65,18 +60,18 @@ def load_data(ctx: Context, step: s.LoadData) -> None:  # noqa: ARG001
     given = _given(ctx)
     check_complete(ctx, given)
     _note_absent(ctx, given)
+    _replace(ctx, given)
+
+
+def _replace(ctx: Context, given: dict[str, str]) -> None:
+    """What was live is kept, unless it is known or a trial's: nobody else may have it, and it is no copy of what will be."""
+    volumes, known = ctx.ports.volumes, (ctx.hear("snapshots") or {}) if ctx.me == ctx.op.source else {}
+    if not ctx.failed:
+        chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, [one for one in given if one not in known and volumes.exists(one)])
     for volume, name in given.items():
-        _replace(ctx, volume, name)
+        volumes.restore(name, volume)
         if ctx.op.moves:
-            ctx.ports.volumes.adopt(name, ctx.op.address(ctx.op.source))
-
-
-def _replace(ctx: Context, volume: str, snapshot: str) -> None:
-    """What was live is kept and named, unless it is known or a trial's: unnamed it would look like the newest state of the app."""
-    known = ctx.me == ctx.op.source and volume in (ctx.hear("snapshots") or {})
-    if not (known or ctx.failed) and ctx.ports.volumes.exists(volume):
-        chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, [volume])
-    ctx.ports.volumes.restore(snapshot, volume)
+            volumes.adopt(name, ctx.op.address(ctx.op.source))
 
 
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:
@@ -90,7 +85,7 @@ def _note_absent(ctx: Context, volumes: Iterable[str]) -> None:
     """Before anything of the trial can make them."""
     for volume in volumes:
         if not ctx.ports.volumes.exists(volume):
-            ctx.ports.journal.mark(ctx.app, ctx.op.event.id, ABSENT + volume)
+            ctx.ports.journal.mark(ctx.app, ctx.op.event.id, entries.absent(volume))
 
 
 def run_update(ctx: Context, step: s.RunUpdate) -> None:  # noqa: ARG001
@@ -183,8 +178,7 @@ def stop_trial(ctx: Context, step: s.StopTrial) -> None:  # noqa: ARG001
 
 def drop_trial_volumes(ctx: Context, step: s.DropTrialVolumes) -> None:  # noqa: ARG001
     """What was restored or created for the trial, and was not there before; its data is where it came from."""
-    done = ctx.ports.journal.done(ctx.app, ctx.op.event.id)
-    absent = {entry.removeprefix(ABSENT) for entry in done if entry.startswith(ABSENT)}
+    absent = entries.all_absent(ctx.ports.journal.done(ctx.app, ctx.op.event.id))
     restored = set((ctx.hear("snapshots") or {}) if ctx.op.moves else ())
     for volume in ctx.without_others(sorted(restored | absent)):
         ctx.ports.volumes.remove(volume)

@@ -34,6 +34,7 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from handler.adapters.docker import Docker
+from handler.adapters.files import add_lines, read_lines
 from handler.adapters.process import run
 from handler.adapters.unix import UnixConnection
 from handler.core.copies import Held
@@ -60,13 +61,13 @@ _NO_PARENT = "cannot find parent"
 
 
 class Buttervolume:
-    """Implements ``Volumes``. ``root`` has ``volumes/`` and ``snapshots/``; ``locks`` is a folder on this node; ``find_socket`` says where
-    the plugin listens now.
+    """Implements ``Volumes``. ``root`` has ``volumes/``, ``snapshots/`` and the names of those that are put aside; ``locks`` is a folder on
+    this node; ``find_socket`` says where the plugin listens now.
     """
 
     def __init__(self, docker: Docker, driver: str, root: Path, locks: Path, find_socket: Callable[[], str]) -> None:
         self._docker, self._driver, self._locks = docker, driver, locks
-        self._volumes, self._snapshots = root / "volumes", root / "snapshots"
+        self._volumes, self._snapshots, self._aside = root / "volumes", root / "snapshots", root / "cluster-aside"
         self._find_socket = find_socket
         self._schedules, self._naming = threading.Lock(), threading.Lock()
         self._named = datetime.fromtimestamp(0, UTC)
@@ -87,13 +88,19 @@ class Buttervolume:
         if not self._docker.remove_volume(_checked(_VOLUME, volume)) and self.exists(volume):
             self._ask("POST", "/VolumeDriver.Remove", {"Name": volume})
 
-    def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
+    def snapshot(self, volumes: Sequence[str], *, aside: bool = False) -> dict[str, str]:
         now = self._time()
         taken = {volume: f"{_checked(_VOLUME, volume)}@{now:{TIME_FORMAT}}" for volume in volumes}
+        if aside:
+            self.put_aside(list(taken.values()))
         for volume, name in taken.items():
             source, target = self._volumes / volume, self._snapshots / name
+            _check_subvolume(source)
             run(["btrfs", "subvolume", "snapshot", "-r", str(source), str(target)], seconds=_BTRFS)
         return taken
+
+    def put_aside(self, snapshots: Collection[str]) -> None:
+        add_lines(self._aside, snapshots)
 
     def _time(self) -> datetime:
         """The present, and no time that was given before, although the clock may stand still: one time is one point."""
@@ -167,8 +174,7 @@ class Buttervolume:
             raise Permanent(f"snapshot {snapshot} is not complete on this node: nothing is restored from it")
         target = self._volumes / _checked(_VOLUME, volume)
         if target.exists():
-            if target.stat().st_ino != _SUBVOLUME:
-                raise Permanent(f"{snapshot} cannot be restored: {target} is no subvolume, something else is in its place")
+            _check_subvolume(target)
             run(["btrfs", "subvolume", "delete", str(target)], seconds=_BTRFS)
         run(["btrfs", "subvolume", "snapshot", str(self._snapshots / snapshot), str(target)], seconds=_BTRFS)
 
@@ -226,7 +232,7 @@ class Buttervolume:
         return frozenset(path.name for path in self._snapshots.iterdir()) if self._snapshots.is_dir() else frozenset()
 
     def stock(self) -> Mapping[str, Sequence[Held]]:
-        names = self.listed()
+        names, aside = self.listed(), read_lines(self._aside)
         hosts: dict[str, list[str]] = {}
         for name in names:
             snapshot, _, host = name.rpartition("@")
@@ -236,7 +242,7 @@ class Buttervolume:
         found: dict[str, list[Held]] = {}
         for _, name, received in sorted(self._listed()):
             if name in names and name.count("@") == 1:
-                held = Held(name, name in complete, received, tuple(sorted(hosts.get(name, ()))))
+                held = Held(name, name in complete, received, tuple(sorted(hosts.get(name, ()))), name in aside)
                 found.setdefault(name.partition("@")[0], []).append(held)
         return found
 
@@ -279,6 +285,11 @@ def _locked(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _check_subvolume(path: Path) -> None:
+    if path.exists() and path.stat().st_ino != _SUBVOLUME:
+        raise Permanent(f"{path} is no subvolume, something else is in its place: remove it")
 
 
 def _checked(pattern: re.Pattern[str], name: str) -> str:

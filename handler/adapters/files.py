@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from handler.adapters.process import run
 from handler.core.names import is_file_name
@@ -102,14 +102,32 @@ class DeployDirectories:
         return None
 
 
-def _drop_torn(file: BinaryIO) -> None:
-    """Drop what a full disk or a power loss has left of the last entry: the next one would be swallowed by it. A newline would not do, as a
-    part may be an entry of its own: ``absent volume x_data`` of ``absent volume x_database``.
+def add_lines(path: Path, entries: Iterable[str]) -> None:
+    """Add lines to a file, which may have to be made; on disk when this returns. Several threads may do so.
+
+    What a full disk or a power loss has left of the last line is dropped: the next one would be swallowed by it. A newline would not do, as
+    a part may be an entry of its own: ``absent volume x_data`` of ``absent volume x_database``.
     """
-    file.seek(0)
-    text = file.read()
-    if text and not text.endswith(b"\n"):
-        file.truncate(text.rfind(b"\n") + 1)
+    new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        text = file.read()
+        if text and not text.endswith(b"\n"):
+            file.truncate(text.rfind(b"\n") + 1)
+        file.write("".join(entry.replace("\n", " ") + "\n" for entry in entries).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_directory(path.parent)
+
+
+def read_lines(path: Path) -> frozenset[str]:
+    """The whole lines of a file; none when it is not there."""
+    with contextlib.suppress(FileNotFoundError):
+        return frozenset(path.read_text(errors="replace").split("\n")[:-1])
+    return frozenset()
 
 
 class FileJournal:
@@ -126,22 +144,10 @@ class FileJournal:
         return tuple(sorted(path.name for path in directory.iterdir())) if directory.is_dir() else ()
 
     def done(self, app: str, event: str) -> frozenset[str]:
-        with contextlib.suppress(FileNotFoundError):
-            text = self._file(app, event).read_text(errors="replace")
-            return frozenset(text.split("\n")[:-1])
-        return frozenset()
+        return read_lines(self._file(app, event))
 
     def mark(self, app: str, event: str, entry: str) -> None:
-        path = self._file(app, event)
-        new = not path.exists()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
-            _drop_torn(file)
-            file.write((entry.replace("\n", " ") + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            sync_directory(path.parent)
+        add_lines(self._file(app, event), [entry])
 
     def erase(self, app: str, event: str) -> None:
         path = self._file(app, event)

@@ -22,13 +22,20 @@ REPLICATE, SNAPSHOT, PURGE = "replicate:", "snapshot", "purge:"
 class Held:
     """A snapshot on this node; ``hosts`` have it too, as far as markers say. ``received``: it came from another node.
 
-    One that is not ``complete`` is the part that an interrupted send left behind, or is arriving right now.
+    One that is not ``complete`` is the part that an interrupted send left behind, or is arriving right now. One that is ``aside`` is no
+    copy of the app that lives now: it is of one that was destroyed, or of a master that was replaced.
     """
 
     name: str
     complete: bool = True
     received: bool = False
     hosts: tuple[str, ...] = ()
+    aside: bool = False
+
+    @property
+    def copy(self) -> bool:
+        """Whether a takeover may start from it."""
+        return self.complete and not self.aside
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,7 @@ def arrived(said: Any, taken: Mapping[str, str], stock: Mapping[str, Sequence[He
 
 def newest(stock: Mapping[str, Sequence[Held]], volumes: Iterable[str]) -> dict[str, str]:
     """Volume -> its complete snapshot from which a takeover would start; ``stock`` is in the order in which they came."""
-    return points.newest({volume: [one.name for one in stock.get(volume, ()) if one.complete] for volume in volumes})
+    return points.newest({volume: [one.name for one in stock.get(volume, ()) if one.copy] for volume in volumes})
 
 
 def minutes_of(lines: Iterable[Mapping[str, int]]) -> int | None:

@@ -28,6 +28,19 @@ def done(phase: str, step: Step) -> str:
     return f"{phase} done {step}"
 
 
+_ABSENT = "absent volume "
+
+
+def absent(volume: str) -> str:
+    """The entry made when this volume was not here before a trial, so that an abort removes it; without the entry nothing is removed."""
+    return f"{_ABSENT}{volume}"
+
+
+def all_absent(entries: Collection[str]) -> set[str]:
+    """The volumes of :func:`absent`."""
+    return {entry.removeprefix(_ABSENT) for entry in entries if entry.startswith(_ABSENT)}
+
+
 def any_begun(entries: Collection[str], phase: str, kind: type[Step]) -> bool:
     """Whether a step was begun whose line begins as those of ``kind`` do, whatever its arguments."""
     start = f"{phase} begun {kind.sentence.partition('{')[0]}"

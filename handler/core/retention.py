@@ -37,18 +37,18 @@ def needed(held: Sequence[Held], named: Iterable[str]) -> frozenset[str]:
     The last ones; what other nodes have too, as the next send to them is the difference to it; and what is ``named``: the last verified
     copy, the last point of all volumes, what an operation can go back to, and what only a replaced master had.
     """
-    last = [one.name for one in held if one.complete][-_LAST:]
-    received = [one.name for one in held if one.complete and one.received][-_LAST:]
+    last = [one.name for one in held if one.copy][-_LAST:]
+    received = [one.name for one in held if one.copy and one.received][-_LAST:]
     return frozenset((*last, *received, *(one.name for one in held if one.hosts), *named))
 
 
-def shared(held: Mapping[str, Sequence[Held]], but: Collection[str] = ()) -> tuple[frozenset[str], ...]:
-    """The snapshots of each point that all of an app's volumes share, newest first; ``but`` are no copies.
+def shared(held: Mapping[str, Sequence[Held]]) -> tuple[frozenset[str], ...]:
+    """The snapshots of each point that all of an app's volumes share, newest first; ``held`` is by volume.
 
-    ``held`` is by volume. The last ones of each volume may have nothing in common when one volume's sends fail for days, and of a volume
-    alone may be others, as a move sends some ahead.
+    The last ones of each volume may have nothing in common when one volume's sends fail for days, and of a volume alone may be others, as a
+    move sends some ahead.
     """
-    usable = {volume: [one.name for one in found if one.complete and one.name not in but] for volume, found in held.items()}
+    usable = {volume: [one.name for one in found if one.copy] for volume, found in held.items()}
     return tuple(frozenset(f"{volume}@{time}" for volume in held) for time in points.shared(usable))
 
 

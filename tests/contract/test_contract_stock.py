@@ -39,6 +39,16 @@ def test_what_was_taken_here_is_in_stock_in_its_order(storage: StorageSide, volu
     assert _listed(storage.volumes, volume) == {second}
 
 
+def test_what_is_put_aside_is_no_copy(storage: StorageSide, volume: str) -> None:
+    """Before it exists, or later."""
+    storage.volumes.create(volume, {})
+    first = snapshot_of(storage.volumes, volume)
+    storage.volumes.put_aside([first])
+    (second,) = storage.volumes.snapshot([volume], aside=True).values()
+    third = snapshot_of(storage.volumes, volume)
+    assert _stock(storage.volumes, volume) == [Held(first, aside=True), Held(second, aside=True), Held(third)]
+
+
 def test_what_was_sent_is_received_there_and_the_last_one_is_marked_here(storage: StorageSide, volume: str) -> None:
     """The marker is the parent of the next send; sending once more changes nothing."""
     here, there = storage.volumes, storage.peer

@@ -87,10 +87,10 @@ def test_a_restore_that_fails_brings_the_old_app_back(lab: Lab, app: App) -> Non
         app.send(master="node2", slave="node1")
         outcome = app.outcome(180)
         assert outcome["outcome"] == "aborted"
-        assert "restore" in outcome["why"]
+        assert "something else is in its place" in outcome["why"]
     finally:
         lab.node("node2").inside(["sh", "-c", f"btrfs subvolume delete {in_the_way}/* 2>/dev/null; rmdir {in_the_way} 2>/dev/null || true"])
-    check_back(lab, app, before, "restore")
+    check_back(lab, app, before, "something else is in its place")
 
 
 def test_a_version_that_does_not_become_healthy_is_taken_back(lab: Lab, app: App) -> None:

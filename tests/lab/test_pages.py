@@ -43,6 +43,18 @@ def test_a_hand_set_page_is_shown_on_all_nodes_until_it_is_removed(lab: Lab, own
     on_all(app, works)
 
 
+def test_a_hand_set_page_stays_while_the_app_moves(lab: Lab) -> None:
+    """Who looks at what moved before the visitors do takes the page away when it pleases them."""
+    app = lab.app("paged")
+    assert app.deploy("node1", "node2")["outcome"] == "committed"
+    kv(lab, "put", f"maintenance/{app.app}", json.dumps({"mode": "page", "why": "deploy day"}))
+    on_all(app, shows, page=DEFAULT)
+    assert app.deploy("node2", "node1")["outcome"] == "committed"
+    on_all(app, shows, page=DEFAULT)
+    kv(lab, "delete", f"maintenance/{app.app}")
+    on_all(app, works)
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_a_hold_that_lasts_too_long_ends_in_the_page(lab: Lab, tls: bool) -> None:
     app = lab.app("held")

@@ -46,7 +46,8 @@ def disk_lost(run: Run, node: Node, seconds: float) -> None:
     """The machine that takes its place and its name knows of nothing. (Of a master, what no other node had is lost: that is no invariant.)"""
     if node.name not in {record.get("master") for record in run.records.values()}:
         power_lost(run, node, seconds)
-        for lost in (node.journal, node.containers, node.volumes, node.snapshots, node.deploys, node.schedules):
+        run.disk_lost = run.world.now
+        for lost in (node.journal, node.containers, node.volumes, node.snapshots, node.aside, node.deploys, node.schedules):
             lost.clear()  # type: ignore[attr-defined]
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from memory_docker import BOOTED
 from people import is_a_person_s
 
-from handler import chronicle
 from handler.core import copies, names
 from handler.core.model import Kind, Operation
 from handler.core.record import read_operation
@@ -78,11 +77,17 @@ def i2_all_acknowledged_is_served(run: Run, app: App, data: list[str], where: st
     return f"I4: {where} serves {data} of {app.name}, but {left} was aborted" if left else ""
 
 
+JUST = 300.0
+"""Seconds; the word of a slave, or the plan of a move, is believed no longer than about that."""
+
+
 # --- before a snapshot is deleted --------------------------------------------------------------------------------------
 
 
 def i6_the_last_second_copy_stays(run: Run, app: App, node: Node, snapshot: str) -> str:
-    """Another node than the master's still has a complete one, if any had."""
+    """Another node than the master's still has a complete one, if any had, or has said so just before its disk was lost."""
+    if run.world.now - run.disk_lost < JUST:
+        return ""
     master = run.records[app.name].get("master")
     if node.name == master or not node.snapshots[snapshot].complete:
         return ""
@@ -117,9 +122,7 @@ def _verified(run: Run, app: App, slave: Node) -> str:
 
 
 def _newest(run: Run, app: App, node: Node) -> str:
-    """What only a replaced master had is no copy."""
-    kept = chronicle.kept(run.reader, app.name, node.name)
-    return next((name for name in reversed(_complete(node, app)) if name not in kept), "")
+    return next((name for name in reversed(_complete(node, app)) if name not in node.aside), "")
 
 
 def _parent(app: App, master: Node, slave: Node) -> str:
@@ -180,7 +183,7 @@ def i2_a_takeover_starts_from_the_newest_copy(run: Run, key: str, _old: str | No
     op = read_operation(new) if new is not None and key.startswith("op/") and key.endswith("/plan") else None
     if op is None or op.event.kind is not Kind.TAKEOVER:
         return ""
-    node, kept = run.world.nodes[op.target], chronicle.kept(run.reader, op.app, op.target)
+    node = run.world.nodes[op.target]
     since, acked = run.replaced.get(op.app, 0.0), run.acked[op.app]
 
     def held(name: str) -> int:
@@ -188,7 +191,8 @@ def i2_a_takeover_starts_from_the_newest_copy(run: Run, key: str, _old: str | No
         return len(words) if words == acked[: len(words)] and run.world.taken_at[name] >= since else -1
 
     for volume, chosen in op.restore:
-        most = max((held(name) for name, one in node.snapshots.items() if one.complete and name.startswith(volume + "@") and name not in kept), default=-1)
+        here = (name for name, one in node.snapshots.items() if one.complete and name.startswith(volume + "@") and name not in node.aside)
+        most = max(map(held, here), default=-1)
         if run.world.taken_at[chosen] >= since and held(chosen) < most:
             return f"I2: a takeover of {op.app} starts from {chosen}, with {held(chosen)} of {len(acked)} writes, and {op.target} has {most}"
     return ""

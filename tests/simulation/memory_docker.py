@@ -186,12 +186,19 @@ class Volumes(Docker):
             raise errors.Temporary("a container uses it")
         self.node.volumes.pop(volume, None)
 
-    def snapshot(self, volumes: Sequence[str]) -> dict[str, str]:
+    def snapshot(self, volumes: Sequence[str], *, aside: bool = False) -> dict[str, str]:
         self.act(f"snapshot {' '.join(volumes)}")
         self.may_fail("snapshot")
         if gone := [volume for volume in volumes if volume not in self.node.volumes]:
             raise errors.Permanent(f"there is no volume {gone[0]}")
-        return {volume: self._keep(volume) for volume in volumes}
+        taken = {volume: self._keep(volume) for volume in volumes}
+        self.node.aside |= set(taken.values()) if aside else set()
+        return taken
+
+    def put_aside(self, snapshots: Collection[str]) -> None:
+        self.act(f"put aside {' '.join(snapshots)}")
+        self.need_space()
+        self.node.aside |= set(snapshots)
 
     def _keep(self, volume: str) -> str:
         now = datetime.fromtimestamp(START + self.world.now + self.node.ahead, UTC)
@@ -284,7 +291,7 @@ class Volumes(Docker):
         self.look("stock")
         found: dict[str, list[Held]] = {}
         for name, one in self.node.snapshots.items():
-            held = Held(name, one.complete, one.received, tuple(sorted(one.hosts)))
+            held = Held(name, one.complete, one.received, tuple(sorted(one.hosts)), name in self.node.aside)
             found.setdefault(name.partition("@")[0], []).append(held)
         return found
 

@@ -210,7 +210,7 @@ PLANTED: dict[str, Planted] = {
     "hold is not lifted": Planted(_hold_stays, FAILS),
     "hold although the operation has ended": Planted(_instead(holds, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
     "what a person put is an operation's": Planted(_instead(holds, "_event", _whoever_s), Profile(faults=("person maintains",), most_faults=6)),
-    "what a destroyed app left counts": Planted(_instead(aside, "without", lambda _ports, stock: stock), REBORN),
+    "what a destroyed app left counts": Planted(_instead(aside, "put", lambda *_: None), REBORN),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
     "a purge keeps nothing that is needed": Planted(_purge_keeps(lambda _held, _named: (), point=False)),
     "a purge keeps only what is named": Planted(_purge_keeps(lambda _held, named: set(named)), LATE),

@@ -81,6 +81,7 @@ class Run:
     words: int = 0
     pending: int = 0
     session_ended: float = 0.0
+    disk_lost: float = float("-inf")
 
     def __post_init__(self) -> None:
         self.choice = random.Random(self.seed * 7919 + 1)  # noqa: S311 a game

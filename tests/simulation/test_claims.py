@@ -13,13 +13,13 @@ from world import Snapshot, World
 
 from handler import claims, errors
 from handler.actions import after, prepare, start
-from handler.actions.start import ABSENT
 from handler.context import Context
-from handler.core import kv, names
+from handler.core import entries, kv, names
 from handler.core import steps as s
 from handler.core.model import AppSpec, Operation
 from handler.node import resume_app
 from handler.ports import Entry
+from handler.residence import ABORTED, Residence
 
 OTHER = "shop_staging.12345"
 MINE, THEIRS = "shop_db", "shop_files"
@@ -91,7 +91,7 @@ def test_the_schedule_of_a_volume_that_is_another_app_s_meanwhile_stays() -> Non
 
 
 def test_copies_of_a_volume_that_is_another_app_s_meanwhile_are_not_forgotten() -> None:
-    two = Two(operation(("a", "b"), ("b", "c")))
+    two = Two(operation(("a", ""), ("b", "")))
     with suppress(errors.Permanent):
         after.forget_copies(two.ctx, s.ForgetCopies((MINE, THEIRS), "a"))
     assert set(two.node.snapshots) == {f"{THEIRS}@{PRESENT}"}
@@ -101,7 +101,7 @@ def test_a_failed_trial_takes_no_volume_away_that_is_another_app_s_meanwhile() -
     """A removal that had to be tried again comes after the claims were given up."""
     two = Two(operation(("a", "b"), ("a", "b")))
     for volume in (MINE, THEIRS):
-        two.ctx.ports.journal.mark(APP, two.ctx.op.event.id, ABSENT + volume)
+        two.ctx.ports.journal.mark(APP, two.ctx.op.event.id, entries.absent(volume))
     start.drop_trial_volumes(two.ctx, s.DropTrialVolumes())
     assert two.node.volumes == {THEIRS: ["w0"]}
 
@@ -154,6 +154,36 @@ def test_a_name_that_an_operation_has_just_claimed_again_is_not_given_back_by_on
     monkeypatch.setattr(Store, "tree", stalls)
     after.release_claims(two.ctx, s.ReleaseClaims())
     assert two.owner(f"volume/{MINE}") == APP
+
+
+def test_a_name_that_an_operation_claims_while_another_looks_what_is_unused_is_not_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Two(operation(("a", "b"), ("b", "c")))
+    two.lives("b")
+    before = after.residence
+
+    def stalls(store: Store, app: str) -> Residence | None:
+        found = before(store, app)
+        claims.take(store, APP, ["domain/new.example.com", "volume/new"])
+        return found
+
+    monkeypatch.setattr(after, "residence", stalls)
+    after.release_claims(two.ctx, s.ReleaseClaims())
+    assert (two.owner("domain/new.example.com"), two.owner("volume/new")) == (APP, APP)
+
+
+def test_a_version_does_not_begin_with_a_volume_that_a_failed_one_left() -> None:
+    """Something uses it, so that it could not be removed; its name is the app's still."""
+    new = "shop_new"
+    two = Two(operation(("a", "b"), ("a", "b")), volumes=(MINE, new))
+    failed = two.ctx.op.event.id
+    two.ctx.ports.journal.mark(APP, failed, entries.absent(new))
+    two.ctx.ports.journal.mark(APP, failed, entries.begun(ABORTED, s.DropTrialVolumes()))
+    two.node.volumes[new] = ["written by the failed version"]
+    two.ctx.op = replace(two.ctx.op, event=replace(two.ctx.op.event, id="next"), volumes=(MINE, new))
+    with pytest.raises(errors.BadInput, match=f"there is a volume {new} on a already"):
+        prepare.claim_names(two.ctx, s.ClaimNames())
+    two.ctx.ports.journal.mark(APP, failed, entries.CONCLUDED)
+    prepare.claim_names(two.ctx, s.ClaimNames())
 
 
 def test_an_app_does_not_begin_with_a_volume_that_is_not_its_own() -> None:

@@ -117,7 +117,7 @@ def forgetting(monkeypatch: pytest.MonkeyPatch, copied: dict[str, object], *, da
     app = App(monkeypatch, "b")
     for name in (f"{DATA}@{OLDER}", f"{DATA}@{NEWER}", f"{DB}@{OLDER}"):
         app.node.snapshots[name] = Snapshot(("w0",))
-    chronicle.add_kept(app.ports.store, APP, "an earlier event", "b", {DATA: f"{DATA}@{NEWER}"})
+    app.node.aside.add(f"{DATA}@{NEWER}")
     app.say("copied", copied)
     app.world.write("node/c", json.dumps({"copies": {APP: slave or {}}}))
     began = datetime.fromtimestamp(START + app.world.now - days * 86400, UTC)
@@ -127,7 +127,7 @@ def forgetting(monkeypatch: pytest.MonkeyPatch, copied: dict[str, object], *, da
     return sorted(app.node.snapshots)
 
 
-def test_copies_are_forgotten_but_what_only_a_replaced_master_had_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_are_forgotten_but_what_was_put_aside_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     assert forgetting(monkeypatch, {"snapshots": {}}) == [f"{DATA}@{NEWER}"]
 
 

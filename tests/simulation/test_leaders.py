@@ -67,6 +67,30 @@ def test_others_lead_again_after_a_leader_that_knows_of_nothing(words: str, faul
     assert list(story.outcomes.values()) == ["committed", "aborted", "committed", "committed"]
 
 
+def test_a_leader_that_lost_its_disk_says_first_that_its_trial_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it sees to how it has to be by the commit before, be that as slow as an image is to pull."""
+    story, pull, slow = Story(), Compose.pull, list[Node]()
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", master="n2", slave="n1")
+    back: list[float] = []
+
+    def pulled(self: Compose, directory: str, services: Sequence[str]) -> None:
+        if self.node in slow:
+            self.look("pull slowly", 900.0)
+        pull(self, directory, services)
+
+    def lost(node: Node) -> None:
+        slow.append(node)
+        disk_lost(story, node, 10.0)
+        back.append(story.world.now)
+
+    monkeypatch.setattr(Compose, "pull", pulled)
+    story.when("n2", "before begun start the containers", 1, lost)
+    story.when("n1", "aborted done start the containers", 1, lambda _: back.append(story.world.now))
+    story.go()
+    assert back[1] - back[0] < 60.0
+
+
 def test_a_master_that_is_back_lifts_the_hold_of_a_takeover_whose_leader_died() -> None:
     story = Story()
     app = story.apps[0]

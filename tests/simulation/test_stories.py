@@ -1,7 +1,6 @@
 """What one seed in many thousands found, told again: so that it happens in every run of the tests."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from faults import (
@@ -16,7 +15,7 @@ from faults import (
     volumes_in_use,
 )
 from memory_docker import Compose
-from story import QUIET, Story
+from story import Story
 from world import Node
 
 from handler import errors
@@ -225,20 +224,6 @@ def test_a_new_app_does_not_begin_with_what_a_master_has_that_was_away_when_it_w
     assert list(story.outcomes.values()) == ["committed", "committed", "committed", "aborted", "committed"]
 
 
-def test_a_takeover_does_not_start_from_what_a_destroyed_app_of_that_name_left() -> None:
-    """It is refused as long as the new one has no copy."""
-    story = Story(replace(QUIET, copying=1.0))
-    story.tell(1.0, "deploy", master="n1", slave="n2")
-    story.tell(60.0, "destroy")
-    story.when("n1", "before begun commit", 2, lambda node: cut_from_peers(story, node, 100.0))
-    story.tell(90.0, "deploy", master="n1", slave="n2")
-    story.tell(120.0, "takeover", master="n2", force=True)
-    story.quiet = story.world.now + 400.0
-    story.tell(400.0, "takeover", master="n2", force=True)
-    story.go()
-    assert list(story.outcomes.values()) == ["committed", "committed", "committed", "aborted", "committed"]
-
-
 def test_a_slave_that_was_down_gets_the_code_in_service_although_an_aborted_operation_followed() -> None:
     story = Story()
     story.tell(1.0, "deploy", master="n1", slave="n2")
@@ -266,20 +251,3 @@ def test_a_slave_purges_although_its_first_copy_did_not_come() -> None:
     story.when("n1", "committed begun send a first copy", 1, lambda node: cut_from_peers(story, node, 30.0))
     story.go()
     assert not story.world.nodes["n2"].snapshots
-
-
-def test_what_a_failed_takeover_found_live_is_no_copy_for_the_next_one() -> None:
-    """A person's container uses the volume, so that the replaced master could not remove it; what was taken over since is newer."""
-    story = Story(replace(QUIET, copying=1.0))
-    n1, n2 = (story.world.nodes[name] for name in ("n1", "n2"))
-    story.tell(1.0, "deploy", master="n1", slave="n2")
-    story.later(story.world.now + 60.0, lambda: power_lost(story, n1, 90.0))
-    story.tell(80.0, "takeover", master="n2")
-    story.later(story.world.now + 140.0, lambda: volumes_in_use(story, n1, 400.0))
-    story.later(story.world.now + 420.0, lambda: power_lost(story, n2, 400.0))
-    story.later(story.world.now + 449.0, lambda: story.failing.update(up=1))
-    story.tell(450.0, "takeover", master="n1")
-    story.tell(600.0, "takeover", master="n1")
-    story.quiet = story.world.now + 900.0
-    story.go()
-    assert list(story.outcomes.values()) == ["committed", "committed", "aborted", "committed"]

@@ -74,6 +74,7 @@ class Node(Stalls):
     spool: list[object] = field(default_factory=list)
     volumes: dict[str, list[str]] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    aside: set[str] = field(default_factory=set)
     containers: dict[str, Container] = field(default_factory=dict)
     deploys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     journal: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
