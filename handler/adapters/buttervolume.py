@@ -9,12 +9,9 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 * the parent of an incremental send is found by a marker ``SNAPSHOT@HOST``, which only the sender makes: :meth:`Buttervolume.adopt`
   makes one for what was received, so that the way back is incremental too;
 * its ``snapshot`` takes a quarter of a second for each volume and gives each a time of its own, so snapshots are made by btrfs itself;
-* its scheduler works volume by volume, tells nobody what failed, and its purge deletes markers and parents: the lines of our volumes are
-  paused, and :mod:`handler.copies` does what they say;
+* its scheduler works volume by volume, tells nobody what failed, and its purge deletes markers and parents: see :mod:`.schedules`;
 * a marker whose snapshot is gone is taken for the parent all the same, so that every send to that host fails;
 * when the parent of an incremental send is gone on the other side, its second attempt, which is meant to be in full, names the same parent;
-* it reads and rewrites its file of schedules without a lock, so that of two changes at the same time one is lost: here they are made
-  one after the other, and read back;
 * sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent.
 """
 
@@ -36,6 +33,7 @@ from urllib.parse import quote
 from handler.adapters.docker import Docker
 from handler.adapters.files import add_lines, read_lines
 from handler.adapters.process import run
+from handler.adapters.schedules import Schedules
 from handler.adapters.unix import UnixConnection
 from handler.core.copies import Held
 from handler.core.names import TIME_FORMAT
@@ -45,7 +43,6 @@ from handler.ports import Guard
 _VOLUME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+$")
 _SNAPSHOT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+@[0-9T:.-]+$")
 _HOST = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.:-]*$")
-_ACTION = re.compile(r"^(snapshot|replicate:[A-Za-z0-9.:-]+|purge:[0-9a-z:]+)$")
 _SUBVOLUME = 256
 """Inode of the root of every btrfs subvolume."""
 _MOMENT = timedelta(seconds=1)
@@ -53,7 +50,6 @@ _MOMENT = timedelta(seconds=1)
 _QUICK = 30.0
 _SEND = 6 * 3600.0
 _BTRFS = 120.0
-_SCHEDULE_TRIES = 5
 _LOOK_AGAIN = 0.2
 _LISTED = re.compile(r"^ID \d+ gen \d+ cgen (?P<born>\d+) top level \d+ received_uuid (?P<received>\S+)\s+path (?P<path>.+)$")
 """A line of ``btrfs subvolume list -c -R``."""
@@ -69,7 +65,7 @@ class Buttervolume:
         self._docker, self._driver, self._locks = docker, driver, locks
         self._volumes, self._snapshots, self._aside = root / "volumes", root / "snapshots", root / "cluster-aside"
         self._find_socket = find_socket
-        self._schedules, self._naming = threading.Lock(), threading.Lock()
+        self._schedules, self._naming = Schedules(self._ask), threading.Lock()
         self._named = datetime.fromtimestamp(0, UTC)
 
     def exists(self, volume: str) -> bool:
@@ -186,47 +182,13 @@ class Buttervolume:
                 self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
-        wanted = {_checked(_ACTION, action): (int(minutes), False) for action, minutes in actions.items()}
-        with self._schedules:
-            for _ in range(_SCHEDULE_TRIES):
-                current = self._lines().get(_checked(_VOLUME, volume), {})
-                if current == wanted:
-                    return
-                for action in current.keys() - wanted.keys():
-                    self._schedule(volume, action, "0")
-                for action, line in wanted.items():
-                    if current.get(action) != line:
-                        self._schedule(volume, action, str(line[0]))
-                        self._schedule(volume, action, "pause")
-        raise Temporary(f"the schedules of {volume} change faster than they can be written")
+        self._schedules.put(volume, actions)
 
     def schedules(self) -> Mapping[str, Mapping[str, int]]:
-        return {volume: {action: minutes for action, (minutes, _) in lines.items()} for volume, lines in self._lines().items()}
+        return self._schedules.all()
 
     def pause_schedules(self, volumes: Collection[str]) -> None:
-        for volume, lines in self._lines().items():
-            if volume in volumes and any(active for _, active in lines.values()):
-                self.schedule(volume, {action: minutes for action, (minutes, _) in lines.items()})
-
-    def _lines(self) -> dict[str, dict[str, tuple[int, bool]]]:
-        """Volume -> action -> (minutes, whether Buttervolume's own scheduler does it)."""
-        found: dict[str, dict[str, tuple[int, bool]]] = {}
-        for line in self._listed_lines():
-            volume, action, timer, active = (line.get(key) or "" for key in ("Name", "Action", "Timer", "Active"))
-            if _VOLUME.match(volume) and _ACTION.match(action) and timer.isdigit() and int(timer):  # else a person's, and nothing for us
-                found.setdefault(volume, {})[action] = (int(timer), active != "False")
-        return found
-
-    def _listed_lines(self) -> list[dict[str, str]]:
-        try:
-            return self._ask("GET", "/VolumeDriver.Schedule.List", None).get("Schedule") or []
-        except Permanent as error:
-            if "globally paused" in str(error):  # `buttervolume scheduled pause`: nothing is scheduled as long as that lasts
-                return []
-            raise
-
-    def _schedule(self, volume: str, action: str, timer: str) -> None:
-        self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": timer})
+        self._schedules.pause(volumes)
 
     def listed(self) -> frozenset[str]:
         return frozenset(path.name for path in self._snapshots.iterdir()) if self._snapshots.is_dir() else frozenset()

@@ -65,7 +65,7 @@ def test_a_schedule_that_another_program_undid_is_written_again() -> None:
 def test_a_person_s_volume_is_left_alone_and_ours_are_paused_again() -> None:
     plugin = Unlocked()
     for name in ("ours", "theirs"):
-        plugin._schedule(name, "snapshot", "30")
+        plugin._schedules._set(name, "snapshot", "30")
     plugin.pause_schedules({"ours"})
     assert plugin.rows == {("ours", "snapshot"): ("30", "False"), ("theirs", "snapshot"): ("30", "True")}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps import APPS
+from apps import APPS, App
 from daemons import Daemons
 from faults import FAULTS, SECONDS
-from invariants import AFTER_CHANGE, AT_THE_END, ON_DROP, ON_WRITE, i2_all_acknowledged_is_served
+from invariants import AFTER_CHANGE, AFTER_WRITE, AT_THE_END, ON_DROP, ON_WRITE, i2_all_acknowledged_is_served
 from memory_docker import BOOTED
 from people import People, is_a_person_s
 from world import Node, World
@@ -99,7 +99,7 @@ class Run:
             self.acked[one.name], self.records[one.name], self.deploys[one.name], self.aborted[one.name] = [], {}, [], set()
         self.daemons = Daemons(self.world, self.apps, copying=choice.random() < profile.copying, calm=self._end_if_calm)
         self.world.boot = self.daemons.boot
-        self._seen = -1
+        self._seen = self._read = -1
         self._draw()
         for node in self.world.nodes.values():
             self.daemons.boot(node)
@@ -148,15 +148,16 @@ class Run:
     # --- what fails, and what is checked -----------------------------------------------------------------------------
 
     def _step(self, node: Node, what: str) -> None:
-        if self._seen != self.world.version:
-            self._seen = self.world.version
-            for one in self.apps:
-                for invariant in AFTER_CHANGE:
-                    if complaint := invariant(self, one):
-                        raise Broken(complaint)
-        if self.world.random.random() < 0.1:
+        world = self.world
+        if self._seen != world.version:
+            self._seen = world.version
+            self._ask(AFTER_CHANGE)
+        if self._read != world.index:
+            self._read = world.index
+            self._ask(AFTER_WRITE)
+        if world.random.random() < 0.1:
             self._visit()
-        while self._at and self.world.steps >= self._at[-1][0] and self._at[-1][2] in what:
+        while self._at and world.steps >= self._at[-1][0] and self._at[-1][2] in what:
             self._fault(node, self._at.pop()[1])
 
     def _fault(self, node: Node, name: str) -> None:
@@ -174,9 +175,9 @@ class Run:
         return left > 0
 
     def _written(self, key: str, old: Entry | None, text: str | None) -> None:
-        for invariant in ON_WRITE:
-            self._check(invariant(self, key, old.value if old else None, text))
         top, _, rest = key.partition("/")
+        for invariant in ON_WRITE.get(top, ()):
+            self._check(invariant(self, key, old.value if old else None, text))
         if top == "maintenance":
             self.held[key] = self.world.now
         elif top == "app":
@@ -216,6 +217,12 @@ class Run:
                 for invariant in ON_DROP:
                     self._check(invariant(self, one, node, snapshot))
 
+    def _ask(self, invariants: Iterable[Callable[[Run, App], str]]) -> None:
+        for invariant in invariants:
+            for one in self.apps:
+                if complaint := invariant(self, one):
+                    raise Broken(complaint)
+
     def _check(self, complaint: str) -> None:
         if complaint:
             raise Broken(complaint)
@@ -247,9 +254,7 @@ class Run:
         try:
             self.world.run()
         except Over:
-            for one in self.apps:
-                for invariant in AT_THE_END:
-                    self._check(invariant(self, one))
+            self._ask(AT_THE_END)
         finally:
             self.world.kill(self.world.tasks)
 

@@ -57,6 +57,7 @@ class Scheduler:
         self._watchers: dict[str, dict[Task, None]] = {}
         self._main = getcurrent()
         self._running: Task | None = None
+        self._stepwise = False
 
     # --- programs ----------------------------------------------------------------------------------------------------
 
@@ -88,21 +89,23 @@ class Scheduler:
         task.ticket += 1
         self._number += 1
         mine = (self.now + seconds, self._number, task, task.ticket)
-        following = heappushpop(self._heap, mine)
-        if following is mine and mine[0] >= task.home.stalled_until:  # nobody else comes first: no need to change the stack
-            self.now = mine[0]
-        else:
+        following = when, _, other, ticket = heappushpop(self._heap, mine)
+        if following is mine and when >= task.home.stalled_until:  # nobody else comes first: no need to change the stack
+            self.now = when
+        elif other is None or other.ticket != ticket or when < other.home.stalled_until or other.dead or not other.run or self._stepwise:
             self._next = following
             self._main.switch()
+        else:  # a program that has begun goes on: straight there, or there would be twice as many switches
+            self.now, self._running = when, other
+            other.run.switch()
         if watch and task.watch:
             del self._watchers[watch][task]
             task.watch = ""
-        if task.dead:
-            raise GreenletExit
 
     def call(self, home: Stalls, who: str, what: str, seconds: float = 0.0) -> None:
         """One port call begins: time passes, and anything may have happened when it returns."""
-        if self._running and self._running.dead:
+        task = self._running
+        if task and task.dead:
             raise GreenletExit
         self.steps += 1
         self.trace.append((self.now, who, what))
@@ -144,8 +147,10 @@ class Scheduler:
     def _pass(self, seconds: float, watch: str, index: int) -> None:
         over: list[bool] = []
         self.at(self.now + seconds, lambda: over.append(True))
+        self._stepwise = True  # since what is waited for may come with each of them
         while not over and not (watch and self.changed(watch) > index):
             self._one()
+        self._stepwise = False
 
     def _one(self) -> None:
         when, _, task, what = self._next or heappop(self._heap)
@@ -162,9 +167,9 @@ class Scheduler:
         self.now = max(self.now, when)
         self._running = task
         task.run.switch()
-        self._running = None
-        if task.run.dead:
-            self.tasks.pop(task, None)
+        last, self._running = self._running, None  # not always the same: they switch to each other
+        if last.run.dead:
+            self.tasks.pop(last, None)
 
     # --- changes -----------------------------------------------------------------------------------------------------
 

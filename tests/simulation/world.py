@@ -127,7 +127,7 @@ class World(Scheduler):
 
     def tree(self, prefix: str) -> tuple[Entry, ...]:
         """The entries below ``prefix``, which ends in a slash."""
-        last = self.changed(prefix)
+        last = self._last.get(prefix)
         known = self._trees.get(prefix)
         if known and known[0] == last:
             return known[1]
@@ -169,7 +169,11 @@ class World(Scheduler):
         if node is viewer:
             return True
         power = node.up or self.now - node.down_since < GOSSIP
-        return power and not any(since + GOSSIP < self.now < until for since, until in (node.unseen, viewer.unseen))
+        return power and not self._hidden(node) and not self._hidden(viewer)
+
+    def _hidden(self, node: Node) -> bool:
+        since, until = node.unseen
+        return since + GOSSIP < self.now < until
 
     # --- what happens to nodes ---------------------------------------------------------------------------------------
 
