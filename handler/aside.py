@@ -9,6 +9,7 @@ came can tell.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from handler import claims
 from handler.core import names, record
@@ -19,16 +20,21 @@ from handler.residence import operations
 def put(ports: Ports, app: str, event: str, volumes: Iterable[str]) -> None:
     """Put aside what this node has of an app that was destroyed by ``event``. Called when the node learns of that.
 
-    It may learn of it late, when the next app of that name has sent something already: what that one's operations name is left out.
+    It may learn of it late, when the next app that has the name, of this or another repository, has sent something already: what the
+    operations of that one name, and what came here after that, is left out. Raises what the ports do.
     """
-    stock = ports.volumes.stock()
-    mine = claims.without_others(ports.store, app, volumes)
-    found = {one.name for volume in mine for one in stock.get(volume, ()) if not one.aside}
-    if gone := found and found - _named_later(ports, app, event):
-        ports.volumes.put_aside(sorted(gone))
+    stock, owners = ports.volumes.stock(), claims.owners(ports.store)
+    found: list[str] = []
+    for volume in volumes:
+        named = _named(ports, owners.get(volume) or app, event)
+        old = takewhile(lambda one, named=named: one.name not in named, stock.get(volume, ()))  # type: ignore[misc]
+        found += [one.name for one in old if not one.aside]
+    if found:
+        ports.volumes.put_aside(found)
 
 
-def _named_later(ports: Ports, app: str, event: str) -> set[str]:
+def _named(ports: Ports, app: str, event: str) -> set[str]:
+    """Snapshots that an app's operations have taken or sent: those after an event, or all when it is none of the app's."""
     events = [op.event.id for op in operations(ports.store, app)]
     later = events[events.index(event) + 1 :] if event in events else events
     found: set[str] = set()

@@ -59,18 +59,19 @@ def take_unowned(store: Store, app: str) -> None:
 
 def volumes_of(store: Store, app: str) -> list[str]:
     """All volumes that are the app's: of those that it gave up, the ones that are on a node still."""
-    return [volume for volume, owner in _owners(store).items() if owner == app]
+    return [volume for volume, owner in owners(store).items() if owner == app]
 
 
 def without_others(store: Store, app: str, volumes: Iterable[str]) -> list[str]:
     """Those of ``volumes`` that no other app has. ``app`` had them once; a node that was down when it gave up their names, or was
     destroyed, must not touch what another app has made under these names since.
     """
-    owners = _owners(store)
-    return [volume for volume in volumes if (owners.get(volume) or app) == app]
+    found = owners(store)
+    return [volume for volume in volumes if (found.get(volume) or app) == app]
 
 
-def _owners(store: Store) -> dict[str, str]:
+def owners(store: Store) -> dict[str, str]:
+    """Volume -> the app that has its name; an empty one when a person broke the claim."""
     return {entry.key.removeprefix(_VOLUMES): _said(entry.value) for entry in store.tree(_VOLUMES)}
 
 
@@ -79,11 +80,11 @@ def entries(store: Store, app: str) -> list[Entry]:
     return [entry for entry in store.tree(_ALL) if _said(entry.value) == app]
 
 
-def release(store: Store, found: Iterable[Entry], kept: Collection[str], is_live: Callable[[str], bool]) -> list[str]:
+def release(store: Store, found: Iterable[Entry], kept: Collection[str], is_here: Callable[[str], bool]) -> list[str]:
     """Give back those of an app's names that are not ``kept``, as in a record, and were not claimed again since they were ``found``; with
     a domain goes its certificate.
 
-    Not so the name of a volume that is live on this node still: another app would begin with what is in it. Returns these.
+    Not so the name of a volume of which this node still has what must be no other app's. Returns these.
     """
     left = []
     for entry in found:
@@ -91,7 +92,7 @@ def release(store: Store, found: Iterable[Entry], kept: Collection[str], is_live
         if claim in kept:
             continue
         volume = entry.key.removeprefix(_VOLUMES)
-        if volume != entry.key and is_live(volume):
+        if volume != entry.key and is_here(volume):
             left.append(claim)
             continue
         certificate = certificates.key(claim.removeprefix("domain/"))

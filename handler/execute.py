@@ -251,5 +251,5 @@ def _tail(ctx: Context, outcome: str, steps: Iterable[Step], *, superseded: bool
                 log.exception("%s: %s: unexpected error", ctx.app, step)
             failed |= isinstance(step, SERVING)
             later = isinstance(error, (errors.Temporary, OSError))  # a disk that is full has room again some day
-            complete &= not (later or (step.outside and isinstance(error, errors.ClusterError)))
+            complete &= not (later or (step.insists and isinstance(error, errors.ClusterError)))
     return complete and not failed

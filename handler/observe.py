@@ -138,9 +138,10 @@ def _migrate(seen: Seen, op: Operation) -> Operation:
         raise errors.BadInput(f"{name} is not deployed: there is no data to bring into {op.app}")
     if not seen.alive(origin.placement.master):
         raise errors.BadInput(f"{origin.placement.master}, where {name} lives, is not alive: its data cannot be copied")
-    left_out = {names.volume_key(volume) for lives in (origin, seen.lives) for volume in lives.record.get("nonmigrable") or ()}
-    mine = {names.volume_key(volume): volume for volume in op.volumes}
-    pairs = [(volume, mine[key]) for volume in origin.volumes if (key := names.volume_key(volume)) in mine and key not in left_out | {""}]
+    both = ((name, origin), (op.app, seen.lives))
+    left_out = {names.volume_key(app, volume) for app, lives in both for volume in lives.record.get("nonmigrable") or ()} | {""}
+    mine = {names.volume_key(op.app, volume): volume for volume in op.volumes}
+    pairs = [(volume, mine[key]) for volume in origin.volumes if (key := names.volume_key(name, volume)) in mine and key not in left_out]
     if not pairs:
         raise errors.BadInput(f"{name} and {op.app} have no volume in common that may be migrated")
     keeps = op.before.master in (origin.placement.slave, origin.placement.master)

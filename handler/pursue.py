@@ -54,35 +54,47 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
     known = operations(ports.store, app)
     _forget_journals(ports, app)
     for number, op in enumerate(known):
-        ctx = Context(op, ports, drivers)
+        ctx, later = Context(op, ports, drivers), known[number + 1 :]
         if concluded(ctx):
             continue
-        newest, led = number == len(known) - 1, op.target == ctx.me
         found = ctx.outcome()
-        if not found or newest:
-            due = True
-        elif ports.journal.done(app, op.event.id):
-            due = not _took_part_later(ports, drivers, known[number + 1 :])
-        elif found == ABORTED or led:
-            due = found == ABORTED and led  # others wait for our word that its trial is gone
-        else:
+        if not found or not later or _due(ctx, drivers, found, later):
+            complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found and later)) and complete
+        elif found == COMMITTED and op.target != ctx.me and not ports.journal.done(app, op.event.id):
             missed.append(ctx)
-            continue
-        if due:
-            complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found) and not newest) and complete
         else:
-            conclude(ctx)
+            complete = _skip(ctx, found) and complete
     for ctx in missed:
         complete = _catch_up(ctx) and complete
     return complete
+
+
+def _due(ctx: Context, drivers: tuple[str, ...], found: str, later: list[Operation]) -> bool:
+    """Whether our part in an operation that ended, and that others followed, is to be done all the same: what we were in the middle of,
+    unless we have taken part in a commit since, and the abort of what we led, as others wait for our word that its trial is gone.
+    """
+    if ctx.ports.journal.done(ctx.app, ctx.op.event.id):
+        return not _took_part_later(ctx.ports, drivers, later)
+    return found == ABORTED and ctx.op.target == ctx.me
 
 
 def _catch_up(ctx: Context) -> bool:
     """A commit of others that we have missed, and that others followed: when these were all aborted, it says how to be."""
     if ctx.op.event.id == (residence(ctx.ports.store, ctx.app) or Residence()).event:
         return execute(ctx, plan(ctx.op, ctx.me), known=COMMITTED, superseded=True)
-    if ctx.op.event.kind is Kind.DESTROY:
-        aside.put(ctx.ports, ctx.app, ctx.op.event.id, ctx.op.volumes)
+    return _skip(ctx, COMMITTED)
+
+
+def _skip(ctx: Context, found: str) -> bool:
+    """What came after knows better; only that what is here of a destroyed app is no copy, nobody else can say. False when that has to be
+    tried again, which keeps nobody from what came after.
+    """
+    try:
+        if found == COMMITTED and ctx.op.event.kind is Kind.DESTROY:
+            aside.put(ctx.ports, ctx.app, ctx.op.event.id, ctx.op.volumes)
+    except (errors.ClusterError, OSError) as error:
+        log.error("%s: the copies of what was destroyed are not put aside yet: %s", ctx.app, error)  # noqa: TRY400
+        return False
     conclude(ctx)
     return True
 

@@ -52,6 +52,13 @@ def stop_unsure(ports: Ports, app: str, *, committing: bool) -> None:
         ports.deploys.disown(app)
 
 
+def left(ports: Ports, app: str, but: str = "") -> set[str]:
+    """Volumes of versions that failed here, and that could not be removed yet; not those of event ``but``."""
+    journals = [ports.journal.done(app, event) for event in ports.journal.events(app) if event != but]
+    failed = [done for done in journals if entries.entered(done, ABORTED) and entries.CONCLUDED not in done]
+    return {volume for done in failed for volume in entries.all_absent(done)}
+
+
 def _unsure(done: Collection[str], deploy_id: str, *, committing: bool) -> bool:
     if entries.begun(entries.BEFORE, TakeOwnership(deploy_id)) not in done or entries.CONCLUDED in done:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from handler import aside, chronicle, claims, errors, snapshot
 from handler.actions.start import check_complete
@@ -142,7 +143,7 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
         found = ctx.wait_for("copied", step.slave, limits.COPY, tail=True)
         if found.get("error"):
             raise errors.Permanent(f"kept the copies here, since {step.slave} has none: {found['error']}")
-        volumes = _safe_there(ctx, step)
+        volumes = _safe_there(ctx, step, found.get("snapshots") or {})
     lives = residence(ctx.ports.store, ctx.app) or Residence()
     if lives.placement.role(ctx.me) is not Role.NOTHING:
         return
@@ -153,10 +154,10 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
         raise errors.Permanent(f"kept the copies of {', '.join(missing)} here, since {step.slave} does not say that it has one now")
 
 
-def _safe_there(ctx: Context, step: s.ForgetCopies) -> tuple[str, ...]:
-    """The volumes of which the slave has a copy now. What it said of this operation is believed for a while: its next look comes later."""
+def _safe_there(ctx: Context, step: s.ForgetCopies, copied: Mapping[str, str]) -> tuple[str, ...]:
+    """The volumes of which the slave has a copy now. What it ``copied`` in this operation is believed for a while: it looks again later."""
     if ctx.ports.clock.now() - history.began(ctx.op) < limits.COPY:
-        return step.volumes
+        return tuple(volume for volume in step.volumes if volume in copied)
     entry = ctx.ports.store.get(names.node_key(step.slave))
     said = copies.said_of({step.slave: record.loads(entry.value if entry else None)}, step.slave, ctx.app)
     return tuple(volume for volume in step.volumes if copies.snapshot_of(said, volume))
@@ -175,7 +176,8 @@ def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
         return  # it has claimed what it needs, and will see to the rest
     lives = residence(store, ctx.app) or Residence()
     kept = {*lives.record.get("claims", ()), *map(names.volume_claim, lives.volumes)}
-    left = claims.release(store, found, kept, ctx.ports.volumes.exists)
+    snapshots = ctx.ports.volumes.stock() if lives.record else {}  # those of a destroyed app are put aside
+    left = claims.release(store, found, kept, lambda volume: volume in snapshots or ctx.ports.volumes.exists(volume))
     if left and not lives.record:
         raise errors.Temporary(f"{', '.join(left)} is taken as long as the volume is on this node")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from handler import claims, errors
+from handler import claims, errors, trial
 from handler.context import Context
-from handler.core import composefile, entries, names, record
+from handler.core import composefile, names, record
 from handler.core import steps as s
-from handler.residence import ABORTED
+from handler.residence import Residence, residence
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +65,9 @@ def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
     spec = ctx.spec(ctx.op.deploy_id)
     wanted = (*spec.claims, *(names.volume_claim(volume) for volume, _ in ctx.op.restore))
     claims.check(ctx.ports.store, ctx.app, wanted)
-    left = _left_by_trials(ctx)
+    own = {*ctx.op.volumes, *dict(ctx.op.restore)} - (trial.left(ctx.ports, ctx.app, ctx.op.event.id) - _brought(ctx))
     for volume in spec.volumes:
-        if (volume not in ctx.op.volumes or volume in left) and ctx.ports.volumes.exists(volume):
+        if volume not in own and ctx.ports.volumes.exists(volume):
             raise errors.BadInput(
                 f"there is a volume {volume} on {ctx.me} already, which is no data of {ctx.app}: what a destroyed app or a failed version "
                 f"left goes by itself when nothing uses it; snapshot and remove anything else, and roll back to that after the deploy"
@@ -75,14 +75,10 @@ def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
     claims.take(ctx.ports.store, ctx.app, wanted)
 
 
-def _left_by_trials(ctx: Context) -> set[str]:
-    """Volumes of versions that failed here, and that could not be removed yet."""
-    journals = [ctx.ports.journal.done(ctx.app, event) for event in ctx.ports.journal.events(ctx.app) if event != ctx.op.event.id]
-    return {volume for done in journals if _aborted(done) for volume in entries.all_absent(done)}
-
-
-def _aborted(done: frozenset[str]) -> bool:
-    return entries.entered(done, ABORTED) and entries.CONCLUDED not in done
+def _brought(ctx: Context) -> set[str]:
+    """Volumes that are replaced before the app starts, whatever is there now."""
+    lives = residence(ctx.ports.store, ctx.app) or Residence()
+    return {*dict(ctx.op.restore), *(lives.volumes if ctx.op.moves else ())}
 
 
 def pull_images(ctx: Context, step: s.PullImages) -> None:  # noqa: ARG001

@@ -59,7 +59,6 @@ def load_data(ctx: Context, step: s.LoadData) -> None:  # noqa: ARG001
     """Live volumes become what another node, another app or the event named."""
     given = _given(ctx)
     check_complete(ctx, given)
-    _note_absent(ctx, given)
     _replace(ctx, given)
 
 
@@ -68,6 +67,7 @@ def _replace(ctx: Context, given: dict[str, str]) -> None:
     volumes, known = ctx.ports.volumes, (ctx.hear("snapshots") or {}) if ctx.me == ctx.op.source else {}
     if not ctx.failed:
         chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, [one for one in given if one not in known and volumes.exists(one)])
+        _note_absent(ctx, given if ctx.op.moves else [one for one in given if not volumes.exists(one)])
     for volume, name in given.items():
         volumes.restore(name, volume)
         if ctx.op.moves:
@@ -77,15 +77,14 @@ def _replace(ctx: Context, given: dict[str, str]) -> None:
 def take_ownership(ctx: Context, step: s.TakeOwnership) -> None:
     """Containers of the app can start on this node from here on."""
     if ctx.lease and ctx.op.new_code and step.deploy_id == ctx.op.deploy_id:  # with a lease: before the outcome
-        _note_absent(ctx, ctx.spec(step.deploy_id).volumes)
+        _note_absent(ctx, [one for one in ctx.spec(step.deploy_id).volumes if not ctx.ports.volumes.exists(one)])
     ctx.ports.deploys.own(ctx.app, step.deploy_id)
 
 
 def _note_absent(ctx: Context, volumes: Iterable[str]) -> None:
-    """Before anything of the trial can make them."""
+    """Before anything of the trial can make them; or when what was there is kept, and is going to be replaced."""
     for volume in volumes:
-        if not ctx.ports.volumes.exists(volume):
-            ctx.ports.journal.mark(ctx.app, ctx.op.event.id, entries.absent(volume))
+        ctx.ports.journal.mark(ctx.app, ctx.op.event.id, entries.absent(volume))
 
 
 def run_update(ctx: Context, step: s.RunUpdate) -> None:  # noqa: ARG001
@@ -179,6 +178,5 @@ def stop_trial(ctx: Context, step: s.StopTrial) -> None:  # noqa: ARG001
 def drop_trial_volumes(ctx: Context, step: s.DropTrialVolumes) -> None:  # noqa: ARG001
     """What was restored or created for the trial, and was not there before; its data is where it came from."""
     absent = entries.all_absent(ctx.ports.journal.done(ctx.app, ctx.op.event.id))
-    restored = set((ctx.hear("snapshots") or {}) if ctx.op.moves else ())
-    for volume in ctx.without_others(sorted(restored | absent)):
+    for volume in ctx.without_others(sorted(absent)):
         ctx.ports.volumes.remove(volume)

@@ -33,7 +33,9 @@ def pre_copy(ctx: Context, step: s.PreCopy) -> None:
 
 
 def _present(ctx: Context, volumes: tuple[str, ...]) -> list[str]:
-    return [volume for volume in volumes if ctx.ports.volumes.exists(volume)]
+    """Those of the app's volumes that are live; a failed version's, which something still uses, are not its data."""
+    left = trial.left(ctx.ports, ctx.app)
+    return [volume for volume in volumes if volume not in left and ctx.ports.volumes.exists(volume)]
 
 
 def await_prepared(ctx: Context, step: s.AwaitPrepared) -> None:

@@ -87,12 +87,15 @@ class Buttervolume:
     def snapshot(self, volumes: Sequence[str], *, aside: bool = False) -> dict[str, str]:
         now = self._time()
         taken = {volume: f"{_checked(_VOLUME, volume)}@{now:{TIME_FORMAT}}" for volume in volumes}
+        for volume in taken:
+            _check_subvolume(self._volumes / volume)
         if aside:
-            self.put_aside(list(taken.values()))
+            try:
+                self.put_aside(list(taken.values()))
+            except OSError as error:  # as btrfs says it: what waits for room must not keep a purge from making it
+                raise CommandFailed(f"{', '.join(taken.values())} cannot be put aside", str(error)) from error
         for volume, name in taken.items():
-            source, target = self._volumes / volume, self._snapshots / name
-            _check_subvolume(source)
-            run(["btrfs", "subvolume", "snapshot", "-r", str(source), str(target)], seconds=_BTRFS)
+            run(["btrfs", "subvolume", "snapshot", "-r", str(self._volumes / volume), str(self._snapshots / name)], seconds=_BTRFS)
         return taken
 
     def put_aside(self, snapshots: Collection[str]) -> None:
@@ -135,7 +138,15 @@ class Buttervolume:
         """Delete the markers of what that host was sent which are ``useless`` as parents."""
         for name in self.listed():
             if name.startswith(volume + "@") and name.endswith("@" + host) and useless(name):
-                self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
+                self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        """Delete a snapshot or a marker; somebody else may be faster, as one more migrate of the same app."""
+        try:
+            self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
+        except Permanent:
+            if (self._snapshots / name).exists():
+                raise
 
     @contextmanager
     def _alone(self, what: str, guard: Guard) -> Iterator[None]:
@@ -179,7 +190,7 @@ class Buttervolume:
         markers = [name for name in self.listed() if name.startswith(prefix)]
         for name in (*markers, snapshot):  # in this order: a crash must leave no marker alone
             if (self._snapshots / name).exists():
-                self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
+                self._remove(name)
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
         self._schedules.put(volume, actions)

@@ -79,9 +79,10 @@ def volume_name(app: str, key: str) -> str:
     return f"{project_name(app)}_{key}"
 
 
-def volume_key(volume: str) -> str:
-    """What the compose file calls the volume: the same in all apps of one kind. Projects have no underscore in their names."""
-    return volume.partition("_")[2]
+def volume_key(app: str, volume: str) -> str:
+    """What the compose file calls the volume: the same in all apps of one kind; empty for one with a ``name`` of its own."""
+    prefix = f"{project_name(app)}_"
+    return volume.removeprefix(prefix) if volume.startswith(prefix) else ""
 
 
 # --- keys in Consul (the layout is a contract with people and templates) -------------------------------------------

@@ -38,7 +38,10 @@ def newest(copies: Mapping[str, Sequence[str]], until: str = "") -> dict[str, st
     newest. A volume without any is left out.
     """
     possible = {volume: [name for name in names if _not_after(time_of(name), until)] for volume, names in copies.items()}
-    if common := shared(possible):
+    common = shared(possible)
+    if until in common:  # of clocks that differ, one that came later may have an earlier name
+        return {volume: f"{volume}@{until}" for volume in possible}
+    if common:
         return {volume: f"{volume}@{common[0]}" for volume in possible}
     return {volume: names[-1] for volume, names in possible.items() if names}
 

@@ -13,7 +13,7 @@ from clusterlab.disk import Image
 from clusterlab.run import LabError
 from handler.adapters.buttervolume import Buttervolume
 from handler.core.copies import Held
-from handler.errors import LeaseLost, Permanent
+from handler.errors import CommandFailed, LeaseLost, Permanent
 
 pytestmark = pytest.mark.component
 
@@ -116,3 +116,34 @@ def test_sends_of_one_volume_to_one_host_wait_for_each_other(root: Path) -> None
     for thread in threads:
         thread.join(20)
     assert plugin.sends == [f"begin {names[0]}", f"end {names[0]}", f"begin {names[1]}", f"end {names[1]}"]
+
+
+def test_a_snapshot_that_cannot_be_put_aside_is_not_made(root: Path) -> None:
+    """As on a full disk. What is no volume is not named either."""
+    plugin, before = Plugin(root), Plugin(root).copies("app_data")
+    (root / "volumes" / "folder_data").mkdir(exist_ok=True)
+    with pytest.raises(Permanent, match="something else is in its place"):
+        plugin.snapshot(["folder_data"], aside=True)
+    (root / "cluster-aside").mkdir()
+    with pytest.raises(CommandFailed, match="cannot be put aside"):
+        plugin.snapshot(["app_data"], aside=True)
+    assert plugin.copies("app_data") == before
+
+
+def test_a_marker_that_somebody_else_deletes_in_the_same_moment_is_gone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two migrates of one app send and drop snapshots of one volume."""
+    plugin = Plugin(root)
+    marker = root / "snapshots" / "app_data@2018-01-01T00:00:00.000000@10.0.0.9"
+    asked: list[str] = []
+
+    def others(path: str, name: str) -> dict[str, Any]:
+        asked.append(path)
+        if path.endswith("Remove"):
+            marker.rmdir()
+            raise Permanent(f"Buttervolume: No such snapshot {name}")
+        return {}
+
+    monkeypatch.setattr(plugin, "_ask", lambda _verb, path, body, _seconds=0: others(path, body["Name"]))
+    marker.mkdir()
+    plugin.send(plugin.copies("app_data")[-1], "10.0.0.9", lambda: None)
+    assert asked == ["/VolumeDriver.Snapshot.Remove", "/VolumeDriver.Snapshot.Send"]

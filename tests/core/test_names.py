@@ -40,3 +40,10 @@ def test_project_is_what_compose_accepts() -> None:
     assert names.project_name("foo-bar_feature-x.1a2b3") == "foobarfeaturex1a2b3"
     assert names.container_name("foo_main.1a2b3", "web") == "foomain1a2b3-web-1"
     assert names.image_tag("foo_main.1a2b3", "Web", "20260101-1") == "cluster/foomain1a2b3-web:20260101-1"
+
+
+def test_the_key_of_a_volume_is_what_the_compose_file_calls_it() -> None:
+    app = "shop_main.12345"
+    project = names.project_name(app)
+    assert names.volume_key(app, f"{project}_my_data") == "my_data"
+    assert names.volume_key(app, "uploads_data") == "", "it has a name of its own"

@@ -59,3 +59,10 @@ def test_only_deploys_that_were_in_service_can_come_back(deploy: str, reason: st
     known = [ended("d1", ""), ended("d2", "d1"), ended("d3", "d2", committed=False)]
     with pytest.raises(UnknownDeployError, match=reason):
         to_deploy(known, "d2", deploy)
+
+
+def test_the_exact_time_of_a_point_is_that_point_although_one_that_came_later_has_an_earlier_name() -> None:
+    """A clock was behind."""
+    held = {volume: [f"{volume}@2026-01-01T{time}:00.000000" for time in ("10:00", "11:00", "10:30")] for volume in ("a", "b")}
+    assert points.newest(held, "2026-01-01T11:00:00.000000") == {volume: f"{volume}@2026-01-01T11:00:00.000000" for volume in ("a", "b")}
+    assert points.newest(held, "2026-01-01T11:00") == {volume: f"{volume}@2026-01-01T10:30:00.000000" for volume in ("a", "b")}

@@ -79,6 +79,8 @@ def i2_all_acknowledged_is_served(run: Run, app: App, data: list[str], where: st
     return f"I4: {where} serves {data} of {app.name}, but {left} was aborted" if left else ""
 
 
+LOOKING = 2.0
+"""Seconds from a look at the disk to the plan that is made from it."""
 JUST = 300.0
 """Seconds; the word of a slave, or the plan of a move, is believed no longer than about that."""
 
@@ -94,7 +96,7 @@ def i6_the_last_second_copy_stays(run: Run, app: App, node: Node, snapshot: str)
     if node.name == master or not node.snapshots[snapshot].complete:
         return ""
     others = [other for other in run.nodes if other.name != master]
-    left = [name for other in others for name in _complete(other, app) if (other, name) != (node, snapshot)]
+    left = [name for other in others for name in _complete(other, app.volume) if (other, name) != (node, snapshot)]
     return "" if left or not master else f"I6: there is no second copy of {app.name} any more"
 
 
@@ -112,9 +114,9 @@ def i6_what_is_needed_stays(run: Run, app: App, node: Node, snapshot: str) -> st
     return ""
 
 
-def _complete(node: Node, app: App) -> list[str]:
+def _complete(node: Node, volume: str) -> list[str]:
     """In the order in which they came to be there."""
-    return [name for name, one in node.snapshots.items() if one.complete and name.startswith(app.volume + "@")]
+    return [name for name, one in node.snapshots.items() if one.complete and name.startswith(volume + "@")]
 
 
 def _verified(run: Run, app: App, slave: Node) -> str:
@@ -124,14 +126,14 @@ def _verified(run: Run, app: App, slave: Node) -> str:
 
 
 def _newest(run: Run, app: App, node: Node) -> str:
-    return next((name for name in reversed(_complete(node, app)) if name not in node.aside), "")
+    return next((name for name in reversed(_complete(node, app.volume)) if name not in node.aside), "")
 
 
 def _parent(app: App, master: Node, slave: Node) -> str:
     """Buttervolume takes the last by its name of those that have a marker; it is of use if the slave still has it."""
-    marked = [name for name in _complete(master, app) if slave.address in master.snapshots[name].hosts]
+    marked = [name for name in _complete(master, app.volume) if slave.address in master.snapshots[name].hosts]
     last = max(marked, default="")
-    return last if last in _complete(slave, app) else ""
+    return last if last in _complete(slave, app.volume) else ""
 
 
 ON_DROP = (i6_the_last_second_copy_stays, i6_what_is_needed_stays)
@@ -192,8 +194,8 @@ def i2_a_takeover_starts_from_the_newest_copy(run: Run, key: str, _old: str | No
         return len(words) if words == acked[: len(words)] and run.world.taken_at[name] >= since else -1
 
     for volume, chosen in op.restore:
-        here = (name for name, one in node.snapshots.items() if one.complete and name.startswith(volume + "@") and name not in node.aside)
-        most = max(map(held, here), default=-1)
+        seen = (name for name in _complete(node, volume) if name not in node.aside and node.snapshots[name].at < run.world.now - LOOKING)
+        most = max(map(held, seen), default=-1)
         if run.world.taken_at[chosen] >= since and held(chosen) < most:
             return f"I2: a takeover of {op.app} starts from {chosen}, with {held(chosen)} of {len(acked)} writes, and {op.target} has {most}"
     return ""

@@ -228,7 +228,7 @@ class Volumes(Docker):
             raise errors.CommandFailed(f"{host} has no space left")
         if snapshot not in self.node.snapshots:
             raise errors.CommandFailed(f"{snapshot} was dropped while it was sent")
-        peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data, received=True)
+        peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data, received=True, at=self.world.now)
         self._mark(snapshot, host)
 
     def _mark(self, snapshot: str, host: str) -> None:

@@ -1,17 +1,20 @@
 """What is put aside: no takeover starts from it, no change of slaves deletes it, and nothing of the app that lives now is among it."""
 
+import json
 from dataclasses import replace
 
 import pytest
-from builders import takeover
+from builders import operation, takeover
 from faults import cut_from_consul, cut_from_peers, handler_killed, isolated, power_lost, volumes_in_use
 from memory import ports
+from memory_docker import Volumes
 from story import QUIET, Story
 from world import Node, Snapshot, World
 
+from handler import aside, errors
 from handler.actions import start
 from handler.context import Context
-from handler.core import points
+from handler.core import names, points, record
 from handler.core import steps as s
 
 
@@ -133,3 +136,59 @@ def test_what_is_found_live_is_kept_as_one_point() -> None:
     assert node.volumes == {"v1": ["of the master"], "v2": ["of the master"]}
     assert len({points.time_of(name) for name in node.aside}) == 1
     assert len(node.aside) == 2
+
+
+@pytest.mark.parametrize(("port", "error"), [("put_aside", OSError("No space left on device")), ("stock", errors.CommandFailed("btrfs failed"))])
+def test_what_could_not_be_put_aside_at_once_is_so_before_the_next_app_has_a_copy(
+    monkeypatch: pytest.MonkeyPatch, port: str, error: Exception
+) -> None:
+    """Be it that the slave takes part in that one's operations before it tries again."""
+    story, plain = Story(replace(QUIET, copying=1.0)), getattr(Volumes, port)
+    n1, n2 = (story.world.nodes[name] for name in ("n1", "n2"))
+    began: list[float] = []
+
+    def fails(volumes: Volumes, *arguments: object) -> object:
+        if volumes.node is n2 and began and story.world.now < began[0] + 60.0:
+            raise error
+        return plain(volumes, *arguments)
+
+    monkeypatch.setattr(Volumes, port, fails)
+    story.when("n2", "committed begun put the copies", 1, lambda _: began.append(story.world.now))
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "destroy")
+    story.when("n1", "before begun commit", 2, lambda node: cut_from_peers(story, node, 600.0))
+    story.tell(90.0, "deploy", master="n1", slave="n2")
+    story.later(story.world.now + 200.0, lambda: power_lost(story, n1, 300.0))
+    story.tell(290.0, "takeover", master="n2")
+    story.quiet = story.world.now + 700.0
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed", "committed", "aborted"]
+
+
+def test_a_node_that_learns_of_a_destroy_late_puts_aside_what_has_another_app_s_name_by_now() -> None:
+    """All but what that one has sent here, and what came after it."""
+    world = World(1, ("a",))
+    node = world.nodes["a"]
+    for name in ("v@1", "v@2", "v@3", "v@4"):
+        node.snapshots[name] = Snapshot(("w0",))
+    world.write(names.claim_key("volume/v"), json.dumps({"app": "other"}))
+    event = operation().event
+    world.write(names.op_key("other", event.id, "plan"), record.operation(operation()))
+    world.write(names.op_key("other", event.id, "sent"), json.dumps({"snapshots": {"v": "v@3"}}))
+    aside.put(ports(world, node), "gone", "the destroy", ("v",))
+    assert node.aside == {"v@1", "v@2"}
+
+
+def test_a_takeover_brings_in_a_copy_over_what_a_failed_one_left() -> None:
+    """Something uses the volume, so that it could not be removed; the app is down meanwhile."""
+    story = Story()
+    n1, n2 = (story.world.nodes[name] for name in ("n1", "n2"))
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.later(story.world.now + 60.0, lambda: power_lost(story, n1, 600.0))
+    story.later(story.world.now + 79.0, lambda: story.failing.update(up=1))
+    story.later(story.world.now + 79.0, lambda: volumes_in_use(story, n2, 600.0))
+    story.tell(80.0, "takeover", master="n2")
+    story.tell(200.0, "takeover", master="n2")
+    story.quiet = story.world.now + 700.0
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted", "committed"]

@@ -9,10 +9,11 @@ import pytest
 from builders import APP, operation, rollback
 from memory import ports
 from memory_consul import Store
+from memory_docker import Volumes
 from world import Snapshot, World
 
 from handler import claims, errors
-from handler.actions import after, prepare, start
+from handler.actions import after, prepare, start, switch
 from handler.context import Context
 from handler.core import entries, kv, names
 from handler.core import steps as s
@@ -186,6 +187,29 @@ def test_a_version_does_not_begin_with_a_volume_that_a_failed_one_left() -> None
     prepare.claim_names(two.ctx, s.ClaimNames())
 
 
+def test_a_volume_that_a_failed_version_left_does_not_go_where_the_app_goes() -> None:
+    two = Two(operation(("a", "b"), ("b", "a")))
+    journal, event = two.ctx.ports.journal, two.ctx.op.event.id
+    journal.mark(APP, "failed", entries.absent(THEIRS))
+    journal.mark(APP, "failed", entries.begun(ABORTED, s.DropTrialVolumes()))
+    switch.snapshot_volumes(two.ctx, s.SnapshotVolumes((MINE, THEIRS)))
+    assert set(json.loads(two.world.kv[names.op_key(APP, event, "snapshots")].value)) == {MINE}
+
+
+def test_what_was_live_is_not_taken_away_by_an_abort_when_it_could_not_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Two(operation(("b", ""), ("a", "")))
+    two.world.write(names.op_key(APP, two.ctx.op.event.id, "snapshots"), json.dumps({MINE: f"{MINE}@{PRESENT}"}))
+
+    def full(*_: object, **__: object) -> None:
+        raise errors.CommandFailed("no space left")
+
+    monkeypatch.setattr(Volumes, "snapshot", full)
+    with pytest.raises(errors.CommandFailed):
+        start.restore_volumes(two.ctx, s.RestoreVolumes())
+    start.drop_trial_volumes(two.ctx, s.DropTrialVolumes())
+    assert MINE in two.node.volumes
+
+
 def test_an_app_does_not_begin_with_a_volume_that_is_not_its_own() -> None:
     """Its name is nobody's, be it by hand, or since the app that it was of was destroyed while this node was away."""
     two = Two(operation(("a", "b"), ("a", "b")), volumes=(MINE, "by_hand"))
@@ -203,13 +227,14 @@ def test_a_volume_with_a_claim_that_cannot_be_read_is_its_app_s_own() -> None:
 
 
 def test_the_name_of_a_volume_that_is_live_is_not_given_back() -> None:
-    """The master has a version without it now, but its data is there still."""
+    """The master has a version without it now, but its data is there still, or a copy of it."""
     two = Two(operation(("a", "b"), ("a", "b")))
-    two.own(MINE, APP)
-    two.own("elsewhere", APP)
+    for volume in (MINE, "copied", "elsewhere"):
+        two.own(volume, APP)
+    two.node.snapshots[f"copied@{PRESENT}"] = Snapshot(("w0",))
     two.lives("a")
     after.release_claims(two.ctx, s.ReleaseClaims())
-    assert (two.owner(f"volume/{MINE}"), two.owner("volume/elsewhere")) == (APP, None)
+    assert [two.owner(f"volume/{volume}") for volume in (MINE, "copied", "elsewhere")] == [APP, APP, None]
 
 
 def test_the_name_of_a_volume_that_could_not_be_removed_yet_is_given_back_later() -> None:

@@ -128,7 +128,12 @@ def forgetting(monkeypatch: pytest.MonkeyPatch, copied: dict[str, object], *, da
 
 
 def test_copies_are_forgotten_but_what_was_put_aside_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert forgetting(monkeypatch, {"snapshots": {}}) == [f"{DATA}@{NEWER}"]
+    assert forgetting(monkeypatch, {"snapshots": {DATA: "", DB: ""}}) == [f"{DATA}@{NEWER}"]
+
+
+def test_copies_of_a_volume_that_the_new_slave_was_not_sent_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new version gave it up; the master has it still."""
+    assert forgetting(monkeypatch, {"snapshots": {DATA: ""}}) == [f"{DATA}@{NEWER}", f"{DB}@{OLDER}"]
 
 
 def test_copies_stay_when_the_new_slave_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,11 +40,12 @@ class Check:
 
 @dataclass
 class Snapshot:
-    """``received`` from another node; ``hosts`` have it too, as markers say."""
+    """``received`` from another node, ``at`` which time; ``hosts`` have it too, as markers say."""
 
     data: tuple[str, ...]
     complete: bool = True
     received: bool = False
+    at: float = 0.0
     hosts: frozenset[str] = frozenset()
 
 

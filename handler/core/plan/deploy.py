@@ -72,7 +72,7 @@ def _hand_over(op: Operation) -> Plan:
             s.SayReleased(target),
             s.AwaitOutcome(),
         ),
-        committed=(*parts.leave(op), *(parts.stand_by_tail(op) if stays else parts.forget_tail(op, op.source))),
+        committed=(*parts.leave(op, stays=stays), *(parts.stand_by_tail(op) if stays else parts.forget_tail(op, op.source))),
         aborted=parts.back(op),
     )
 

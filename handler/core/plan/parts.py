@@ -127,10 +127,14 @@ def back(op: Operation) -> tuple[Undo, ...]:
     )
 
 
-def leave(op: Operation) -> Steps:
-    """Not being master (any longer): nothing runs, nothing is live, nothing is announced."""
-    volumes: Steps = (s.Unschedule(op.volumes), s.RemoveVolumes(op.volumes)) if op.volumes else ()
-    return (s.RemoveContainers(), s.GiveUpOwnership(), s.DeregisterService(), *volumes)
+def leave(op: Operation, *, stays: bool = False) -> Steps:
+    """Not being master (any longer): nothing runs, nothing is live, nothing is announced, nothing is scheduled.
+
+    A node that ``stays`` as the slave says itself what is scheduled: a step that is tried again comes after those that followed it.
+    """
+    schedules: Steps = () if stays or not op.volumes else (s.Unschedule(op.volumes),)
+    volumes: Steps = (s.RemoveVolumes(op.volumes),) if op.volumes else ()
+    return (s.RemoveContainers(), s.GiveUpOwnership(), s.DeregisterService(), *schedules, *volumes)
 
 
 def onlooker(recipe: str, committed: Steps = ()) -> Plan:
@@ -140,7 +144,7 @@ def onlooker(recipe: str, committed: Steps = ()) -> Plan:
 
 def stand_by(op: Operation) -> Plan:
     """Be the slave, from now on or still."""
-    return onlooker(Recipe.STAND_BY.value, (*leave(op), *stand_by_tail(op)))
+    return onlooker(Recipe.STAND_BY.value, (*leave(op, stays=True), *stand_by_tail(op)))
 
 
 def stand_by_tail(op: Operation) -> Steps:

@@ -50,6 +50,6 @@ def _replaced(op: Operation) -> Plan:
         recipe="replaced",
         vetoes=False,
         before=(s.StopApp(), s.SayStopped(op.target), s.AwaitOutcome()),
-        committed=(*parts.leave(op), *(parts.stand_by_tail(op) if stays else parts.forget_tail(op, op.source))),
+        committed=(*parts.leave(op, stays=stays), *(parts.stand_by_tail(op) if stays else parts.forget_tail(op, op.source))),
         aborted=parts.back(op),
     )

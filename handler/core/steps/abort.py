@@ -19,6 +19,7 @@ class DropTrialVolumes(Step):
     """Live volumes of a trial copy away; nobody's requests reached them."""
 
     sentence = "remove the volumes of the trial copy"
+    patience = 20.0
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,7 @@ class PutCopiesAside(Step):
 
     volumes: tuple[str, ...]
     sentence = "put the copies of {volumes} aside"
+    insists = True
 
 
 @dataclass(frozen=True)

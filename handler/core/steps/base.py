@@ -14,8 +14,8 @@ class Step:
     sentence = ""
     patience = limits.TAIL
     """Seconds for which it is tried again after the outcome, while its error is temporary; it is asked for again later anyway."""
-    outside = False
-    """It needs what is outside of the cluster, git or a registry, and is asked for again later whatever its error is."""
+    insists = False
+    """Whether it is asked for again later whatever its error is: what it needs may be outside of the cluster, or nobody else can do it."""
 
     def __str__(self) -> str:
         """Readable text, unique within a plan."""

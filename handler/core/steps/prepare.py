@@ -13,7 +13,7 @@ class FetchCode(Step):
 
     deploy_id: str
     sentence = "fetch the code of deploy {deploy_id}"
-    outside = True
+    insists = True
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PullImages(Step):
     """Pull images that are not here yet."""
 
     sentence = "pull images"
-    outside = True
+    insists = True
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class BuildImages(Step):
     """Build under tags of this deploy."""
 
     sentence = "build images"
-    outside = True
+    insists = True
 
 
 @dataclass(frozen=True)
