@@ -5,7 +5,7 @@ import state
 from conftest import App, Lab, eventually
 
 from clusterlab import apps
-from clusterlab.run import PROJECT
+from clusterlab.run import PROJECT, wait_until
 from handler.core import names
 
 pytestmark = pytest.mark.lab
@@ -54,7 +54,8 @@ def test_to_a_deploy_and_back_and_to_data_alone(lab: Lab, app: App) -> None:
     # data alone: the same deploy stays in service, and needs no repository
     app.write("third")
     deploy = app.record()["deploy_id"]
-    point = apps.kv(lab.node("node1"), names.op_key(app.app, app.event, "sent"))["snapshots"][app.volume].partition("@")[2]
+    sent = wait_until("a first copy is sent", lambda: apps.kv(lab.node("node1"), names.op_key(app.app, app.event, "sent")), 30)
+    point = sent["snapshots"][app.volume].partition("@")[2]
     lab.git_cut("node1")
     try:
         assert back(app, point)["outcome"] == "committed"
