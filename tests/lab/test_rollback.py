@@ -52,10 +52,10 @@ def test_to_a_deploy_and_back_and_to_data_alone(lab: Lab, app: App) -> None:
     assert (version(app), app.read("node3")) == ("2", ["first", "second"])
 
     # data alone: the same deploy stays in service, and needs no repository
-    app.write("third")
-    deploy = app.record()["deploy_id"]
     sent = wait_until("a first copy is sent", lambda: apps.kv(lab.node("node1"), names.op_key(app.app, app.event, "sent")), 30)
     point = sent["snapshots"][app.volume].partition("@")[2]
+    app.write("third")
+    deploy = app.record()["deploy_id"]
     lab.git_cut("node1")
     try:
         assert back(app, point)["outcome"] == "committed"
