@@ -38,7 +38,7 @@ def needed(held: Sequence[Held], named: Iterable[str]) -> frozenset[str]:
     copy, the last point of all volumes, what an operation can go back to, and what only a replaced master had.
     """
     last = [one.name for one in held if one.copy][-_LAST:]
-    received = [one.name for one in held if one.copy and one.received][-_LAST:]
+    received = [one.name for one in held if one.complete and one.received][-_LAST:]  # also what is aside may be a parent
     return frozenset((*last, *received, *(one.name for one in held if one.hosts), *named))
 
 
