@@ -135,8 +135,8 @@ def remove_checkouts(ctx: Context, step: s.RemoveCheckouts) -> None:
 def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
     """Only after the slave has said that its copy is complete; where there is none, the source of a move has its released snapshots.
 
-    What was put aside is no copy, and stays. A node that was down meanwhile, or waited, may be the
-    slave again, by a later operation: then what it has is the copy.
+    What was put aside is no copy, and stays. A node that was down meanwhile, or waited, may be the slave again, by a later operation: then
+    what it has is the copy.
     """
     volumes: tuple[str, ...] = step.volumes
     if ctx.op.after.slave:

@@ -33,14 +33,13 @@ from urllib.parse import quote
 from handler.adapters.docker import Docker
 from handler.adapters.files import add_lines, read_lines
 from handler.adapters.process import run
-from handler.adapters.schedules import Schedules
+from handler.adapters.schedules import VOLUME, Schedules, checked
 from handler.adapters.unix import UnixConnection
 from handler.core.copies import Held
 from handler.core.names import TIME_FORMAT
 from handler.errors import CommandFailed, Permanent, Temporary
 from handler.ports import Guard
 
-_VOLUME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+$")
 _SNAPSHOT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+@[0-9T:.-]+$")
 _HOST = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.:-]*$")
 _SUBVOLUME = 256
@@ -69,24 +68,24 @@ class Buttervolume:
         self._named = datetime.fromtimestamp(0, UTC)
 
     def exists(self, volume: str) -> bool:
-        return (self._volumes / _checked(_VOLUME, volume)).is_dir()
+        return (self._volumes / checked(VOLUME, volume)).is_dir()
 
     def live(self, project: str) -> tuple[str, ...]:
         if not self._volumes.is_dir():
             return ()
-        prefix = _checked(_VOLUME, project) + "_"
+        prefix = checked(VOLUME, project) + "_"
         return tuple(sorted(path.name for path in self._volumes.iterdir() if path.name.startswith(prefix) and path.is_dir()))
 
     def create(self, volume: str, labels: Mapping[str, str]) -> None:
-        self._docker.create_volume(_checked(_VOLUME, volume), self._driver, labels)
+        self._docker.create_volume(checked(VOLUME, volume), self._driver, labels)
 
     def remove(self, volume: str) -> None:
-        if not self._docker.remove_volume(_checked(_VOLUME, volume)) and self.exists(volume):
+        if not self._docker.remove_volume(checked(VOLUME, volume)) and self.exists(volume):
             self._ask("POST", "/VolumeDriver.Remove", {"Name": volume})
 
     def snapshot(self, volumes: Sequence[str], *, aside: bool = False) -> dict[str, str]:
         now = self._time()
-        taken = {volume: f"{_checked(_VOLUME, volume)}@{now:{TIME_FORMAT}}" for volume in volumes}
+        taken = {volume: f"{checked(VOLUME, volume)}@{now:{TIME_FORMAT}}" for volume in volumes}
         for volume in taken:
             _check_subvolume(self._volumes / volume)
         if aside:
@@ -164,11 +163,11 @@ class Buttervolume:
     def copies(self, volume: str) -> tuple[str, ...]:
         if not self._snapshots.is_dir():
             return ()
-        prefix = _checked(_VOLUME, volume) + "@"
+        prefix = checked(VOLUME, volume) + "@"
         return tuple(sorted(p.name for p in self._snapshots.iterdir() if p.name.startswith(prefix) and p.name.count("@") == 1))
 
     def complete(self, snapshot: str) -> bool:
-        path = self._snapshots / _checked(_SNAPSHOT, snapshot)
+        path = self._snapshots / checked(_SNAPSHOT, snapshot)
         return path.is_dir() and "ro=true" in run(["btrfs", "property", "get", "-ts", str(path), "ro"], seconds=_BTRFS)
 
     def adopt(self, snapshot: str, host: str) -> None:
@@ -179,14 +178,14 @@ class Buttervolume:
     def restore(self, snapshot: str, volume: str) -> None:
         if not self.complete(snapshot):
             raise Permanent(f"snapshot {snapshot} is not complete on this node: nothing is restored from it")
-        target = self._volumes / _checked(_VOLUME, volume)
+        target = self._volumes / checked(VOLUME, volume)
         if target.exists():
             _check_subvolume(target)
             run(["btrfs", "subvolume", "delete", str(target)], seconds=_BTRFS)
         run(["btrfs", "subvolume", "snapshot", str(self._snapshots / snapshot), str(target)], seconds=_BTRFS)
 
     def drop(self, snapshot: str) -> None:
-        prefix = _checked(_SNAPSHOT, snapshot) + "@"
+        prefix = checked(_SNAPSHOT, snapshot) + "@"
         markers = [name for name in self.listed() if name.startswith(prefix)]
         for name in (*markers, snapshot):  # in this order: a crash must leave no marker alone
             if (self._snapshots / name).exists():
@@ -228,13 +227,13 @@ class Buttervolume:
 
     def size(self, snapshot: str, seconds: float) -> int | None:
         try:
-            text = run(["du", "-sx", "--block-size=1", str(self._snapshots / _checked(_SNAPSHOT, snapshot))], seconds=seconds)
+            text = run(["du", "-sx", "--block-size=1", str(self._snapshots / checked(_SNAPSHOT, snapshot))], seconds=seconds)
         except CommandFailed:
             return None
         return int(text.split()[0])
 
     def _marker(self, snapshot: str, host: str) -> Path:
-        return self._snapshots / f"{_checked(_SNAPSHOT, snapshot)}@{_checked(_HOST, host)}"
+        return self._snapshots / f"{checked(_SNAPSHOT, snapshot)}@{checked(_HOST, host)}"
 
     def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None, seconds: float = _QUICK) -> dict[str, Any]:
         connection = UnixConnection(self._find_socket(), seconds)
@@ -263,9 +262,3 @@ def _locked(file: IO[str]) -> bool:
 def _check_subvolume(path: Path) -> None:
     if path.exists() and path.stat().st_ino != _SUBVOLUME:
         raise Permanent(f"{path} is no subvolume, something else is in its place: remove it")
-
-
-def _checked(pattern: re.Pattern[str], name: str) -> str:
-    if not pattern.match(name):
-        raise Permanent(f"{name!r} is not a name that Buttervolume may be given")
-    return name

@@ -13,7 +13,7 @@ from typing import Any
 
 from handler.errors import Permanent, Temporary
 
-_VOLUME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+$")
+VOLUME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+$")
 _ACTION = re.compile(r"^(snapshot|replicate:[A-Za-z0-9.:-]+|purge:[0-9a-z:]+)$")
 _TRIES = 5
 
@@ -29,10 +29,10 @@ class Schedules:
 
     def put(self, volume: str, actions: Mapping[str, int]) -> None:
         """Make these (action -> minutes) the lines of a volume, and pause them. Raises ``Temporary`` when others change them meanwhile."""
-        wanted = {_checked(_ACTION, action): (int(minutes), False) for action, minutes in actions.items()}
+        wanted = {checked(_ACTION, action): (int(minutes), False) for action, minutes in actions.items()}
         with self._mutex:
             for _ in range(_TRIES):
-                current = self._lines().get(_checked(_VOLUME, volume), {})
+                current = self._lines().get(checked(VOLUME, volume), {})
                 if current == wanted:
                     return
                 for action in current.keys() - wanted.keys():
@@ -58,7 +58,7 @@ class Schedules:
         found: dict[str, dict[str, tuple[int, bool]]] = {}
         for line in self._listed():
             volume, action, timer, active = (line.get(key) or "" for key in ("Name", "Action", "Timer", "Active"))
-            if _VOLUME.match(volume) and _ACTION.match(action) and timer.isdigit() and int(timer):  # else a person's, and nothing for us
+            if VOLUME.match(volume) and _ACTION.match(action) and timer.isdigit() and int(timer):  # else a person's, and nothing for us
                 found.setdefault(volume, {})[action] = (int(timer), active != "False")
         return found
 
@@ -74,7 +74,8 @@ class Schedules:
         self._ask("POST", "/VolumeDriver.Schedule", {"Name": volume, "Action": action, "Timer": timer})
 
 
-def _checked(pattern: re.Pattern[str], name: str) -> str:
+def checked(pattern: re.Pattern[str], name: str) -> str:
+    """The name; ``Permanent`` when it is none, since Buttervolume puts names into shell commands."""
     if not pattern.match(name):
         raise Permanent(f"{name!r} is not a name that Buttervolume may be given")
     return name
