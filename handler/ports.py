@@ -188,9 +188,6 @@ class Volumes(Protocol):
         sent before. ``CommandFailed`` when it fails.
         """
 
-    def copies(self, volume: str) -> tuple[str, ...]:
-        """Names of the snapshots of a volume on this node, oldest first, without markers (``...@<time>@<host>``)."""
-
     def complete(self, snapshot: str) -> bool:
         """Whether the snapshot is here, and not the part that an interrupted receive left behind."""
 

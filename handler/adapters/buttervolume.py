@@ -160,12 +160,6 @@ class Buttervolume:
                 time.sleep(_LOOK_AGAIN)
             yield
 
-    def copies(self, volume: str) -> tuple[str, ...]:
-        if not self._snapshots.is_dir():
-            return ()
-        prefix = checked(VOLUME, volume) + "@"
-        return tuple(sorted(p.name for p in self._snapshots.iterdir() if p.name.startswith(prefix) and p.name.count("@") == 1))
-
     def complete(self, snapshot: str) -> bool:
         path = self._snapshots / checked(_SNAPSHOT, snapshot)
         return path.is_dir() and "ro=true" in run(["btrfs", "property", "get", "-ts", str(path), "ro"], seconds=_BTRFS)

@@ -6,7 +6,7 @@ In memory; tests/lab/test_ports.py runs the same on real nodes.
 import uuid
 
 import pytest
-from sides import StorageSide, go_on, snapshot_of
+from sides import StorageSide, copies, go_on, snapshot_of
 from test_contract_volumes import NOWHERE
 
 from handler.core.copies import Held
@@ -63,7 +63,7 @@ def test_what_was_sent_is_received_there_and_the_last_one_is_marked_here(storage
         assert _listed(here, volume) == {first, second, f"{second}@{storage.peer_host}"}
         assert _stock(there, volume) == [Held(first, received=True), Held(second, received=True)]
     assert _listed(there, volume) == {first, second}
-    assert here.copies(volume) == there.copies(volume) == (first, second)
+    assert copies(here, volume) == copies(there, volume) == (first, second)
 
 
 def test_stock_is_in_the_order_of_arrival_whatever_the_names_say(storage: StorageSide, volume: str) -> None:
@@ -73,7 +73,7 @@ def test_stock_is_in_the_order_of_arrival_whatever_the_names_say(storage: Storag
     for name in (newer, older):
         storage.volumes.send(name, storage.peer_host, go_on)
     assert _stock(storage.peer, volume) == [Held(newer, received=True), Held(older, received=True)]
-    assert storage.peer.copies(volume) == (older, newer)
+    assert copies(storage.peer, volume) == (older, newer)
 
 
 def test_what_was_received_is_marked_when_it_is_adopted_and_the_marker_goes_with_it(storage: StorageSide, volume: str) -> None:

@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from sides import StorageSide, go_on, snapshot_of
+from sides import StorageSide, copies, go_on, snapshot_of
 
 from handler.errors import CommandFailed, Permanent
 
@@ -30,15 +30,15 @@ def test_a_volume_comes_and_goes(storage: StorageSide, volume: str) -> None:
 
 
 def test_snapshots_are_listed_by_age_and_are_complete(storage: StorageSide, volume: str) -> None:
-    assert storage.volumes.copies(volume) == ()
+    assert copies(storage.volumes, volume) == ()
     storage.volumes.create(volume, {})
     first, second = snapshot_of(storage.volumes, volume), snapshot_of(storage.volumes, volume)
     assert first.startswith(f"{volume}@")
-    assert storage.volumes.copies(volume) == (first, second)
+    assert copies(storage.volumes, volume) == (first, second)
     assert storage.volumes.complete(first)
     assert not storage.volumes.complete(f"{volume}@2020-01-01T00:00:00.000000")
     storage.volumes.remove(volume)
-    assert storage.volumes.copies(volume) == (first, second)
+    assert copies(storage.volumes, volume) == (first, second)
 
 
 def test_a_snapshot_is_dropped(storage: StorageSide, volume: str) -> None:
@@ -46,7 +46,7 @@ def test_a_snapshot_is_dropped(storage: StorageSide, volume: str) -> None:
     first, second = snapshot_of(storage.volumes, volume), snapshot_of(storage.volumes, volume)
     storage.volumes.drop(first)
     storage.volumes.drop(first)
-    assert storage.volumes.copies(volume) == (second,)
+    assert copies(storage.volumes, volume) == (second,)
     assert not storage.volumes.complete(first)
 
 
@@ -67,7 +67,7 @@ def test_a_restore_brings_exactly_the_named_state_instead_of_what_was_live(stora
     storage.write("here", volume, "it can be written")
     storage.volumes.restore(later, volume)
     assert storage.read("here", volume) == ["one", "two"]
-    assert set(storage.volumes.copies(volume)) == {named, later}
+    assert set(copies(storage.volumes, volume)) == {named, later}
 
 
 def test_snapshots_of_one_point_have_one_time_and_live_volumes_are_known_by_their_project(storage: StorageSide, volume: str) -> None:
@@ -99,7 +99,7 @@ def test_nothing_is_restored_from_what_is_not_complete(storage: StorageSide, vol
     name = f"{volume}@2020-01-01T00:00:00.000000"
     if broken:
         storage.break_off(name)
-        assert name in storage.volumes.copies(volume)
+        assert name in copies(storage.volumes, volume)
     assert not storage.volumes.complete(name)
     with pytest.raises(Permanent):
         storage.volumes.restore(name, volume)
@@ -114,7 +114,7 @@ def test_what_was_sent_is_complete_at_the_peer_and_comes_back(storage: StorageSi
         storage.volumes.send(sent, storage.peer_host, go_on)
         storage.volumes.send(sent, storage.peer_host, go_on)
         assert storage.peer.complete(sent)
-    assert len(storage.peer.copies(volume)) == 2
+    assert len(copies(storage.peer, volume)) == 2
     storage.peer.adopt(sent, storage.host)
     storage.peer.restore(sent, volume)
     assert storage.read("there", volume) == ["one"]

@@ -233,16 +233,14 @@ class Volumes(Docker):
 
     def _mark(self, snapshot: str, host: str) -> None:
         """Of all snapshots of a volume, one is marked as what a host was sent last."""
-        for name in self.copies(snapshot.partition("@")[0]):
-            self.node.snapshots[name].hosts -= {host}
+        for name in self.node.snapshots:
+            if name.partition("@")[0] == snapshot.partition("@")[0]:
+                self.node.snapshots[name].hosts -= {host}
         self.node.snapshots[snapshot].hosts |= {host}
 
     def _reach(self, peer: Any) -> None:
         if not peer.up or self.world.now < max(peer.alone_until, self.node.alone_until):
             raise errors.CommandFailed(f"{peer.name} does not answer")
-
-    def copies(self, volume: str) -> tuple[str, ...]:
-        return tuple(sorted(name for name in self.node.snapshots if name.startswith(f"{volume}@")))
 
     def complete(self, snapshot: str) -> bool:
         self.look(f"complete? {snapshot}")

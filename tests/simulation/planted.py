@@ -46,7 +46,7 @@ def _instead(target: object, name: str, value: Any) -> Patch:
 
 def _latest_snapshot(ctx: Context, _step: s.Step) -> None:
     for volume in ctx.op.volumes:
-        complete = [name for name in ctx.ports.volumes.copies(volume) if ctx.ports.volumes.complete(name)]
+        complete = sorted(one.name for one in ctx.ports.volumes.stock().get(volume, ()) if one.complete)
         if complete:
             ctx.ports.volumes.restore(complete[-1], volume)
 
@@ -93,8 +93,8 @@ def _no_restore_in_place(patch: pytest.MonkeyPatch) -> None:
 
 def _forgets_at_once(ctx: Context, step: s.ForgetCopies) -> None:
     for volume in step.volumes:
-        for name in ctx.ports.volumes.copies(volume):
-            ctx.ports.volumes.drop(name)
+        for one in ctx.ports.volumes.stock().get(volume, ()):
+            ctx.ports.volumes.drop(one.name)
 
 
 def _purge_keeps(needed: Callable[[Sequence[Held], Iterable[str]], Iterable[str]], *, point: bool = True) -> Patch:
