@@ -5,7 +5,7 @@ The node that ended the operation writes the entry; others may have something to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from handler import errors
@@ -34,8 +34,8 @@ def ended_early(event: Event, me: str, why: str, now: float) -> list[Op]:
     ]
 
 
-def add_kept(store: Store, app: str, event: str, node: str, kept: Mapping[str, str]) -> None:
-    """Name the snapshots (volume -> snapshot) of what only ``node`` had when it learned that it had been replaced."""
+def add_kept(store: Store, app: str, event: str, node: str, kept: Collection[str]) -> None:
+    """Name the snapshots of what only ``node`` had when it learned that it had been replaced."""
     if kept:
         _change(store, app, event, lambda known: history.with_kept(known, app, event, node, kept))
 
@@ -43,22 +43,26 @@ def add_kept(store: Store, app: str, event: str, node: str, kept: Mapping[str, s
 def keep(ports: Ports, app: str, event: str, volumes: Sequence[str]) -> Mapping[str, str]:
     """Snapshot the last state of ``volumes``, which are about to be removed here, and name it; returns what was taken now.
 
-    What was named for this event before is not taken again: a volume that cannot be removed would get a snapshot with each try. They are
-    put aside, as they belong to no copy that serves.
+    What was named for this event, and not written to since, is not taken again: a volume that cannot be removed would get a snapshot with
+    each try. They are put aside, as they belong to no copy that serves.
     """
     entry, me = ports.store.get(names.history_key(app, event)), ports.members.me()
-    before = (record.loads(entry.value if entry else None).get("kept") or {}).get(me) or {}
-    missing = [volume for volume in volumes if not (before.get(volume) and ports.volumes.complete(before[volume]))]
+    before = history.kept(record.loads(entry.value if entry else None), me)
+
+    def is_kept(volume: str) -> bool:
+        return any(ports.volumes.unchanged(volume, name) for name in before if name.startswith(f"{volume}@"))
+
+    missing = [volume for volume in volumes if not is_kept(volume)]
     taken = ports.volumes.snapshot(missing, aside=True) if missing else {}
     if taken:
-        add_kept(ports.store, app, event, me, taken)
+        add_kept(ports.store, app, event, me, taken.values())
     return taken
 
 
 def kept(store: Store, app: str, node: str) -> frozenset[str]:
     """All snapshots of an app that :func:`add_kept` has named for ``node``."""
     entries = [record.loads(entry.value) for entry in store.tree(names.history_key(app, ""))]
-    return frozenset(name for entry in entries for name in ((entry.get("kept") or {}).get(node) or {}).values())
+    return frozenset(name for entry in entries for name in history.kept(entry, node))
 
 
 def _change(store: Store, app: str, event: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:

@@ -21,11 +21,11 @@ from handler.core import checks, copies, limits, names, record
 from handler.core.copies import Held, Round, State
 from handler.core.model import Role
 from handler.locks import Try
-from handler.node import operation_open
 from handler.notice import say
 from handler.ports import Ports
 from handler.purges import Purges
 from handler.residence import Residence, residence
+from handler.unfinished import operation_open
 
 log = logging.getLogger(__name__)
 
@@ -244,10 +244,13 @@ class Copies:
         node = self._ports.members.nodes().get(slave)
         if not node or not node.alive:
             raise _SlaveDown(f"{slave} is down")
-        for name in snapshots.values():
+
+        def guard() -> None:
             if residence(self._ports.store, app) != lives:
                 raise _Elsewhere(app)
-            self._ports.volumes.send(name, node.address, lambda: None)
+
+        for name in snapshots.values():
+            self._ports.volumes.send(name, node.address, guard)
 
     def _verify(self, app: str, lives: Residence, snapshots: Mapping[str, str]) -> None:
         """A copy is one when the slave says that it has it."""

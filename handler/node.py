@@ -7,13 +7,13 @@ import shutil
 
 from handler import __version__, aside, chronicle, claims, holds
 from handler.core import limits, names
-from handler.core.entries import CONCLUDED
 from handler.core.model import Role
 from handler.notice import say
 from handler.ports import Ports
 from handler.residence import Residence, operation, operations, residence
 from handler.settings import Settings
 from handler.snapshot import recover
+from handler.unfinished import operation_open
 
 log = logging.getLogger(__name__)
 
@@ -76,16 +76,6 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     return True
 
 
-def operation_open(ports: Ports, app: str) -> bool:
-    """An operation has begun and has no outcome, or our part of it is not complete."""
-    prefix = names.op_prefix(app)
-    parts = {tuple(entry.key.removeprefix(prefix).split("/", 1)) for entry in ports.store.tree(prefix)}
-    planned = {event for event, part in parts if part == "plan"}
-    ended = {event for event, part in parts if part == "outcome"}
-    ours = {event for event in planned if (done := ports.journal.done(app, event)) and CONCLUDED not in done}
-    return bool((planned - ended) | ours)
-
-
 def _run(ports: Ports, app: str, deploy_id: str, *, anew: bool) -> None:
     if ports.deploys.owned(app) == deploy_id and not (anew and _all_down(ports, app)):
         return
@@ -99,7 +89,7 @@ def _run(ports: Ports, app: str, deploy_id: str, *, anew: bool) -> None:
 
 
 def _all_down(ports: Ports, app: str) -> bool:
-    return all(one.state in ("created", "exited", "dead") for one in ports.compose.containers(names.project_name(app)))
+    return all(one.down for one in ports.compose.containers(names.project_name(app)))
 
 
 def _clean_up(ports: Ports, app: str, lives: Residence) -> None:

@@ -120,6 +120,11 @@ def _takeover(seen: Seen, op: Operation) -> Operation:
     missing = [volume for volume in op.volumes if volume not in found]
     if missing:
         raise errors.BadInput(f"{me} has no complete copy of {', '.join(missing)}: take {op.app} over on a node that has one")
+    if len({points.time_of(name) for name in found.values()}) > 1 and not op.event.force:
+        raise errors.BadInput(
+            f"{me} has no copy of all volumes of {op.app} that is of one moment, only {', '.join(sorted(found.values()))}: "
+            f'take it over on its slave, or with "force": true'
+        )
     slave = op.before.slave if op.before.slave not in ("", me) else master
     return replace(
         op,
@@ -145,9 +150,8 @@ def _migrate(seen: Seen, op: Operation) -> Operation:
     if not pairs:
         raise errors.BadInput(f"{name} and {op.app} have no volume in common that may be migrated")
     keeps = op.before.master in (origin.placement.slave, origin.placement.master)
-    return replace(
-        op, after=op.before, deploy_id=op.previous_deploy_id, origin=Origin(name, origin.placement.master, tuple(pairs), keeps=keeps)
-    )
+    gives = Origin(name, origin.placement.master, tuple(pairs), keeps=keeps, event=origin.event)
+    return replace(op, after=op.before, deploy_id=op.previous_deploy_id, origin=gives)
 
 
 _KINDS: dict[Kind, Callable[[Seen, Operation], Operation]] = {

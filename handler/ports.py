@@ -180,12 +180,16 @@ class Volumes(Protocol):
         they exist.
         """
 
+    def unchanged(self, volume: str, snapshot: str) -> bool:
+        """Whether nothing was written to the live volume since that snapshot was taken of it; False also when that cannot be known."""
+
     def put_aside(self, snapshots: Collection[str]) -> None:
         """These snapshots of this node are no copies of the app that has their volume now; on disk when this returns."""
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         """Send a snapshot to the node at address ``host``, in increments when a common parent is known; fine when it was
-        sent before. ``CommandFailed`` when it fails.
+        sent before. ``CommandFailed`` when it fails. Of one volume there is one send to a host at a time: ``guard`` is asked again when
+        the ones before have ended.
         """
 
     def complete(self, snapshot: str) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from handler import chronicle
 from handler.core import copies, names, record, retention
 from handler.locks import Try
-from handler.node import operation_open
 from handler.ports import Ports
 from handler.residence import Residence, residence
+from handler.unfinished import operation_open
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,15 @@ class Purges:
         return retention.shared({volume: stock.get(volume, ()) for volume in lives.volumes})
 
     def _remembered(self, app: str) -> set[str]:
-        """Snapshots that operations named: what can be rolled back to keeps its data, and what only a replaced master had stays."""
+        """Snapshots that operations named: what can be rolled back to keeps its data, and what only a replaced master had stays.
+
+        A first copy is the parent when its slave, as the master one day, sends something to this node.
+        """
         found = set(chronicle.kept(self._ports.store, app, self._ports.members.me()))
         for entry in self._ports.store.tree(names.op_prefix(app)):
+            named = record.loads(entry.value)
             if entry.key.endswith("/snapshots"):
-                found |= {str(name) for name in record.loads(entry.value).values()}
+                found |= set(map(str, named.values()))
+            elif entry.key.endswith("/copied"):
+                found |= set(map(str, (named.get("snapshots") or {}).values()))
         return found

@@ -15,6 +15,7 @@ from handler.node import resume_app
 from handler.ports import Ports
 from handler.pursue import pursue
 from handler.settings import Settings
+from handler.snapshot import recover
 from handler.trial import stop_unsure
 from handler.wiring import start, wire
 
@@ -34,14 +35,16 @@ def main(_arguments: Sequence[str]) -> int:
     return 0 if resumed and pursued else 1
 
 
-def stop_trials(here: Settings, ports: Ports, *, committing: bool) -> None:
-    """Stop every trial that this node may have begun, all at the same time: others may start their old copies some seconds from now.
+def make_safe(here: Settings, ports: Ports, *, committing: bool) -> None:
+    """What needs no word of Consul's after a crash: stop every trial that this node may have begun, all at the same time, since others may
+    start their old copies some seconds from now; let go on what was frozen for a snapshot.
 
     ``committing`` is that of :func:`handler.trial.stop_unsure`.
     """
 
     def stop(app: str) -> None:
         each(here, [app], lambda one: stop_unsure(ports, one, committing=committing))
+        each(here, [app], lambda one: recover(ports, one))
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         list(pool.map(stop, _known(here)))

@@ -20,7 +20,7 @@ from handler.locks import app_lock
 from handler.node import announce, resume_app
 from handler.ports import Ports
 from handler.pursue import pursue
-from handler.resume import below, resume_all, stop_trials
+from handler.resume import below, make_safe, resume_all
 from handler.settings import Settings
 from handler.wiring import PROJECT, start, wire
 
@@ -171,14 +171,14 @@ def _let_proxies_begin(ports: Ports, stop: threading.Event) -> None:
 
 def _until_consul_answers(worker: Worker, stop: threading.Event) -> None:
     """What a crash or a power loss left behind comes first; nothing is decided before Consul says who the masters are."""
-    stop_trials(worker.here, worker.ports, committing=False)
+    make_safe(worker.here, worker.ports, committing=False)
     while not stop.is_set():
         try:
             announce(worker.ports, worker.here)
             resume_all(worker.here, worker.ports, worker.resume)
         except errors.Temporary as error:
             log.warning("waiting for Consul: %s", error)
-            stop_trials(worker.here, worker.ports, committing=True)
+            make_safe(worker.here, worker.ports, committing=True)
             stop.wait(2.0)
         else:
             return

@@ -113,8 +113,13 @@ def give_up_ownership(ctx: Context, step: s.GiveUpOwnership) -> None:  # noqa: A
 
 
 def remove_volumes(ctx: Context, step: s.RemoveVolumes) -> None:
-    """Live volumes go; what was not snapshotted in this operation is snapshotted first, all at one point, since nobody else may have it."""
+    """Live volumes go; what was not snapshotted in this operation is snapshotted first, all at one point, since nobody else may have it.
+
+    Containers that could not be removed may write: what came after that snapshot would go with the volume.
+    """
     volumes = ctx.ports.volumes
+    if not all(one.down for one in ctx.ports.compose.containers(ctx.project)):
+        raise errors.Temporary(f"{ctx.app} still runs here")
     taken = (ctx.hear("snapshots") or {}) if ctx.me == ctx.op.source else {}
     live = [volume for volume in ctx.without_others(step.volumes) if volumes.exists(volume)]
     only_here = [volume for volume in live if volume not in taken]

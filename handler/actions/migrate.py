@@ -7,13 +7,17 @@ import logging
 from handler import errors, snapshot
 from handler.context import Context
 from handler.core import steps as s
-from handler.residence import residence
+from handler.residence import Residence, residence
+from handler.unfinished import settled
 
 log = logging.getLogger(__name__)
 
 
 def snapshot_origin(ctx: Context, step: s.SnapshotOrigin) -> None:
-    """All volumes at one point; the names are in Consul before anything else happens."""
+    """All volumes at one point; the names are in Consul before anything else happens.
+
+    What an operation of that app tries, and may take back, is data of neither. Its lock is not ours, so it is asked before and after.
+    """
     if ctx.hear("origin") is not None or ctx.op.origin is None:
         return
     lives = residence(ctx.ports.store, step.app)
@@ -21,18 +25,36 @@ def snapshot_origin(ctx: Context, step: s.SnapshotOrigin) -> None:
         raise errors.Permanent(f"{step.app} does not live on {ctx.me} any more: it was moved meanwhile, send the event again")
     if snapshot.under_way(ctx.ports, step.app):
         raise errors.Temporary(f"{step.app} is being copied at this moment")
+    before = settled(ctx.ports, step.app)
+    if before is None:
+        raise errors.Temporary(f"an operation of {step.app} is under way: send the event again when it has ended")
     pairs = ctx.op.origin.volumes
     point = snapshot.take(ctx.ports, step.app, lives.deploy_id, [volume for volume, _ in pairs])
+    missing = [volume for volume, _ in pairs if volume not in point.snapshots]
+    if missing or settled(ctx.ports, step.app) != before:
+        ctx.ports.volumes.put_aside(point.snapshots.values())  # the more sure of the two
+        for name in point.snapshots.values():
+            ctx.ports.volumes.drop(name)
+        why = f"it has no volume {missing[0]}" if missing else "an operation of it has begun"
+        raise errors.Temporary(f"{step.app} cannot be snapshotted: {why}")
     if point.problem:
         log.warning("%s: the data of %s is as it is on the disk: %s", ctx.app, step.app, point.problem)
-    ctx.say("origin", {mine: point.snapshots[volume] for volume, mine in pairs if volume in point.snapshots})
+    ctx.say("origin", {mine: point.snapshots[volume] for volume, mine in pairs})
 
 
 def send_origin(ctx: Context, step: s.SendOrigin) -> None:
-    """In full, or in increments when that node is the app's slave anyway."""
+    """In full, or in increments when that node is the app's slave anyway: there the last one that comes counts as the newest copy."""
     for name in (ctx.hear("origin") or {}).values():
-        ctx.ports.volumes.send(name, ctx.op.address(step.to), ctx.guard)
+        ctx.ports.volumes.send(name, ctx.op.address(step.to), lambda: _guard(ctx))
     ctx.say("released", {"node": ctx.me, "steps": ctx.timings})
+
+
+def _guard(ctx: Context) -> None:
+    """A send may wait for another one, and meanwhile a newer version may be deployed, and may have sent its first copy."""
+    ctx.guard()
+    origin = ctx.op.origin
+    if origin and origin.keeps and (residence(ctx.ports.store, origin.app) or Residence()).event != origin.event:
+        raise errors.Permanent(f"{origin.app} was deployed anew meanwhile: send the event again")
 
 
 def drop_origin(ctx: Context, step: s.DropOrigin) -> None:  # noqa: ARG001

@@ -97,6 +97,13 @@ class Buttervolume:
             run(["btrfs", "subvolume", "snapshot", "-r", str(self._volumes / volume), str(self._snapshots / name)], seconds=_BTRFS)
         return taken
 
+    def unchanged(self, volume: str, snapshot: str) -> bool:
+        if not self.complete(snapshot):
+            return False
+        run(["btrfs", "filesystem", "sync", str(self._volumes)], seconds=_BTRFS)  # what is not written yet has no generation
+        live, taken = _shown(self._volumes / checked(VOLUME, volume)), _shown(self._snapshots / snapshot)
+        return taken["Parent UUID"] == live["UUID"] and int(live["Generation"]) <= int(taken["Gen at creation"])
+
     def put_aside(self, snapshots: Collection[str]) -> None:
         add_lines(self._aside, snapshots)
 
@@ -113,6 +120,7 @@ class Buttervolume:
         guard()
         volume = snapshot.partition("@")[0]
         with self._alone(f"{volume}@{host}", guard):
+            guard()  # it may have waited for hours
             if self._marker(snapshot, host).exists():
                 return
             try:
@@ -243,6 +251,12 @@ class Buttervolume:
         if value.get("Err"):
             raise Permanent(f"Buttervolume: {value['Err'].strip()}")
         return dict(value)
+
+
+def _shown(subvolume: Path) -> dict[str, str]:
+    """What ``btrfs subvolume show`` says, by its own words."""
+    lines = run(["btrfs", "subvolume", "show", str(subvolume)], seconds=_BTRFS).splitlines()
+    return {word.strip(): value.strip() for word, _, value in (line.partition(":") for line in lines)}
 
 
 def _locked(file: IO[str]) -> bool:

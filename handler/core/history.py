@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -111,10 +111,15 @@ def completed(known: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, A
     return {**entry, **({"kept": known["kept"]} if known.get("kept") else {})}
 
 
-def with_kept(known: Mapping[str, Any], app: str, event: str, node: str, kept: Mapping[str, str]) -> dict[str, Any]:
-    """``known`` with the names of snapshots that a replaced node kept."""
-    before = known.get("kept") or {}
-    return {"app": app, "event": event, **known, "kept": {**before, node: {**before.get(node, {}), **kept}}}
+def kept(known: Mapping[str, Any], node: str) -> list[str]:
+    """The names of snapshots that :func:`with_kept` has added for ``node``."""
+    found = (known.get("kept") or {}).get(node) or ()
+    return [str(name) for name in found]
+
+
+def with_kept(known: Mapping[str, Any], app: str, event: str, node: str, names: Collection[str]) -> dict[str, Any]:
+    """``known`` with the names of snapshots that a replaced node kept: under ``kept``, node -> names."""
+    return {"app": app, "event": event, **known, "kept": {**(known.get("kept") or {}), node: sorted({*kept(known, node), *names})}}
 
 
 SETTLED = 10.0

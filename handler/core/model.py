@@ -76,13 +76,14 @@ class Placement:
 class Origin:
     """The app whose data a migrate brings: its name, its master, and pairs (its volume, the volume of the app that gets the data).
 
-    ``keeps`` when the node that gets the data is that app's slave, so that the copy is of use there.
+    ``keeps`` when the node that gets the data is that app's slave, so that the copy is of use there. ``event`` led to where that app lives.
     """
 
     app: str
     master: str
     volumes: tuple[tuple[str, str], ...]
     keeps: bool = False
+    event: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,3 +198,8 @@ class Container:
     exit_code: int = 0
     restarts: int = 0
     address: str = ""
+
+    @property
+    def down(self) -> bool:
+        """Nothing of it runs, not even frozen."""
+        return self.state in ("created", "exited", "dead")

@@ -123,6 +123,40 @@ def test_sends_of_one_volume_to_one_host_wait_for_each_other(root: Path) -> None
     assert plugin.sends == [f"begin {names[0]}", f"end {names[0]}", f"begin {names[1]}", f"end {names[1]}"]
 
 
+def test_who_has_waited_asks_again_before_anything_is_sent(root: Path) -> None:
+    """What was right when it began to wait may not be right any more."""
+    plugin = Plugin(root)
+    name = plugin.snapshot(["app_dump"])["app_dump"]
+    queue = root / "locks" / "send-app_dump@10.0.0.9"
+    queue.parent.mkdir(exist_ok=True)
+    asked: list[str] = []
+
+    def guard() -> None:
+        asked.append("asked")
+        if len(asked) == 1:
+            return  # before the queue
+        raise LeaseLost("gone")
+
+    with pytest.raises(LeaseLost):
+        plugin.send(name, "10.0.0.9", guard)
+    assert queue.exists()
+    assert plugin.sends == []
+
+
+def test_a_volume_is_unchanged_since_its_snapshot_until_something_is_written(root: Path) -> None:
+    """Also when that is not on the disk yet; and another volume of the same data is not this one."""
+    plugin, live = Plugin(root), root / "volumes" / "app_data" / "file"
+    first = plugin.snapshot(["app_data"])["app_data"]
+    assert plugin.unchanged("app_data", first)
+    live.write_text("more")
+    assert not plugin.unchanged("app_data", first)
+    last = plugin.snapshot(["app_data"])["app_data"]
+    assert plugin.unchanged("app_data", last)
+    plugin.restore(last, "app_data")
+    assert not plugin.unchanged("app_data", last)
+    assert not plugin.unchanged("app_data", "app_data@2020-01-01T00:00:00.000000")
+
+
 def test_a_snapshot_that_cannot_be_put_aside_is_not_made(root: Path) -> None:
     """As on a full disk. What is no volume is not named either."""
     plugin, before = Plugin(root), copies(Plugin(root))

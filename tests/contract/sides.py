@@ -117,6 +117,7 @@ class StorageSide:
     schedule_by_hand: Callable[[str, str, int], None]
     unpaused: Callable[[str], set[str]]
 
+
 def copies(volumes: Volumes, volume: str) -> tuple[str, ...]:
     """The snapshots of a volume, sorted by name."""
     return tuple(sorted(name for name in volumes.listed() if name.startswith(f"{volume}@") and name.count("@") == 1))

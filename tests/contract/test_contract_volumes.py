@@ -41,6 +41,17 @@ def test_snapshots_are_listed_by_age_and_are_complete(storage: StorageSide, volu
     assert copies(storage.volumes, volume) == (first, second)
 
 
+def test_a_volume_is_unchanged_until_something_is_written(storage: StorageSide, volume: str) -> None:
+    storage.volumes.create(volume, {})
+    storage.write("here", volume, "one")
+    first = snapshot_of(storage.volumes, volume)
+    assert storage.volumes.unchanged(volume, first)
+    storage.write("here", volume, "two")
+    assert not storage.volumes.unchanged(volume, first)
+    assert storage.volumes.unchanged(volume, snapshot_of(storage.volumes, volume))
+    assert not storage.volumes.unchanged(volume, f"{volume}@2020-01-01T00:00:00.000000")
+
+
 def test_a_snapshot_is_dropped(storage: StorageSide, volume: str) -> None:
     storage.volumes.create(volume, {})
     first, second = snapshot_of(storage.volumes, volume), snapshot_of(storage.volumes, volume)

@@ -1,9 +1,11 @@
 """The contract tests on the lab's nodes: Buttervolume, btrfs, ssh, Docker and the proxies, asked from within the workers.
 
-Each call of a port is one program in the worker's container: the adapters are what the worker itself uses.
+A program in the worker's container makes the calls: the adapters are what the worker itself uses.
 """
 
 import json
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +18,7 @@ from test_contract_stock import *  # noqa: F403
 from test_contract_volumes import *  # noqa: F403
 
 from clusterlab.node import Node
+from clusterlab.run import LabError
 from handler import errors
 from handler.core import names
 from handler.core.copies import Held
@@ -23,15 +26,19 @@ from handler.core.model import Container
 
 pytestmark = pytest.mark.lab
 
-ASK = """
+ANSWER = """
 import json, sys
 from handler import errors, settings, wiring
-port, name, args, more = json.load(sys.stdin)
-try:
-    found = getattr(getattr(wiring.wire(settings.read()), port), name)(*[(lambda: None) if arg == "guard" else arg for arg in args], **more)
-    print(json.dumps({"found": found}, default=lambda one: sorted(one) if isinstance(one, frozenset) else vars(one)))
-except errors.ClusterError as error:
-    print(json.dumps({"error": type(error).__name__, "text": str(error)}))
+answers, sys.stdout = sys.stdout, sys.stderr
+ports = wiring.wire(settings.read())
+for line in sys.stdin:
+    port, name, args, more = json.loads(line)
+    try:
+        found = getattr(getattr(ports, port), name)(*[(lambda: None) if arg == "guard" else arg for arg in args], **more)
+        said = {"found": found}
+    except errors.ClusterError as error:
+        said = {"error": type(error).__name__, "text": str(error)}
+    print(json.dumps(said, default=lambda one: sorted(one) if isinstance(one, frozenset) else vars(one)), file=answers, flush=True)
 """
 COMPOSE = """
 services:
@@ -58,18 +65,41 @@ LIVE, SNAPSHOTS = "/var/lib/buttervolume/volumes", "/var/lib/buttervolume/snapsh
 WORKER = ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "worker"]
 
 
+class Worker:
+    """A program in a node's worker that answers one call after the other: to start one for each call would be most of the time."""
+
+    def __init__(self, node: Node) -> None:
+        argv = ["docker", "exec", "-i", node.container, *WORKER, "python3", "-c", ANSWER]
+        self.node, self._program = node, subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, port: str, name: str, args: list[Any], more: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
+        """Its answer: ``found``, or ``error`` and ``text``."""
+        too_late = threading.Timer(seconds, self._program.kill)
+        too_late.start()
+        try:
+            print(json.dumps([port, name, args, more]), file=self._program.stdin, flush=True)
+            line = self._program.stdout.readline()
+        finally:
+            too_late.cancel()
+        if not line:
+            raise LabError(f"{self.node.name}: {port}.{name} has no answer within {seconds:.0f} s, or the worker has ended")
+        return json.loads(line)
+
+    def end(self) -> None:
+        self._program.communicate(timeout=30)
+
+
 class Remote:
     """A port of a node's worker."""
 
-    def __init__(self, node: Node, port: str) -> None:
-        self._node, self._port = node, port
+    def __init__(self, worker: Worker, port: str) -> None:
+        self._worker, self._port = worker, port
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *args, **more: self._ask(name, ["guard" if callable(arg) else arg for arg in args], more)
 
     def _ask(self, name: str, args: list[Any], more: dict[str, Any]) -> Any:
-        answer = self._node.inside([*WORKER, "python3", "-c", ASK], input=json.dumps([self._port, name, args, more])).stdout
-        said = json.loads(answer.splitlines()[-1])
+        said = self._worker.ask(self._port, name, args, more)
         if "error" in said:
             error = getattr(errors, said["error"])
             raise error(said["text"])
@@ -92,14 +122,23 @@ _READ: dict[str, Callable[[Any], Any]] = {
 """What JSON has no word for."""
 
 
+@pytest.fixture(scope="module")
+def workers(lab: Any) -> Iterator[dict[str, Worker]]:
+    """Those of node1 and node2."""
+    workers = {name: Worker(lab.node(name)) for name in ("node1", "node2")}
+    yield workers
+    for worker in workers.values():
+        worker.end()
+
+
 @pytest.fixture
-def storage(lab: Any) -> Iterator[StorageSide]:
+def storage(workers: dict[str, Worker]) -> Iterator[StorageSide]:
     """node1, and node2 as its peer; what the tests made is removed."""
-    here, there = lab.node("node1"), lab.node("node2")
+    here, there = workers["node1"].node, workers["node2"].node
     nodes = {"here": here, "there": there}
     yield StorageSide(
-        Remote(here, "volumes"),
-        Remote(there, "volumes"),
+        Remote(workers["node1"], "volumes"),
+        Remote(workers["node2"], "volumes"),
         here.address,
         there.address,
         lambda where, name, word: _write(nodes[where], name, word),
@@ -108,15 +147,15 @@ def storage(lab: Any) -> Iterator[StorageSide]:
         lambda name, action, minutes: here.inside(["buttervolume", "schedule", action, str(minutes), name]) and None,
         lambda name: _unpaused(here, name),
     )
-    for node in nodes.values():
-        _clean(node)
+    for worker in workers.values():
+        _clean(worker)
 
 
 @pytest.fixture
-def node(lab: Any) -> Iterator[NodeSide]:
+def node(workers: dict[str, Worker]) -> Iterator[NodeSide]:
     """node1; what ran is removed, also when a test left it frozen."""
-    here = lab.node("node1")
-    deploys = Remote(here, "deploys")
+    worker = workers["node1"]
+    here, deploys = worker.node, Remote(worker, "deploys")
 
     def publish(app: str, deploy_id: str) -> None:
         here.inside(["mkdir", "-p", deploys.path(app, deploy_id)])
@@ -125,33 +164,33 @@ def node(lab: Any) -> Iterator[NodeSide]:
     yield NodeSide(
         time.monotonic,
         lambda: time.sleep(0.1),
-        Remote(here, "compose"),
+        Remote(worker, "compose"),
         deploys,
-        Remote(here, "volumes"),
-        Remote(here, "probe"),
+        Remote(worker, "volumes"),
+        Remote(worker, "probe"),
         publish,
         lambda name, word: _write(here, name, word),
         lambda name: _read(here, name),
         lambda name: here.inside(["docker", "tag", "debian:trixie-slim", name]),
         lambda: set(here.inside(["docker", "images", "--format", IMAGE, f"{TAGS}*"]).stdout.split()),
     )
-    _clean(here)
+    _clean(worker)
 
 
 @pytest.fixture
-def front(lab: Any) -> Iterator[ProxiesSide]:
+def front(workers: dict[str, Worker]) -> Iterator[ProxiesSide]:
     """node1's HAProxy and Caddy; holds go there through Consul and its templates. Nothing of the tests stays."""
-    here = lab.node("node1")
-    proxies, held = Remote(here, "proxies"), set()
+    worker, held = workers["node1"], set()
+    here = worker.node
 
     def say(app: str, hold: bool) -> None:
         held.add(app)
         if hold:
-            Remote(here, "store").put(names.hold_key(app), json.dumps({"mode": "hold"}))
+            Remote(worker, "store").put(names.hold_key(app), json.dumps({"mode": "hold"}))
         else:
             here.inside(["curl", "-fsS", "-X", "DELETE", f"127.0.0.1:8500/v1/kv/{names.hold_key(app)}"])
 
-    yield ProxiesSide(time.monotonic, lambda: time.sleep(0.1), proxies, say)
+    yield ProxiesSide(time.monotonic, lambda: time.sleep(0.1), Remote(worker, "proxies"), say)
     for app in held:
         say(app, hold=False)
     here.inside(["sh", "-c", "rm -f /run/cluster/caddy-overrides/contract*"])
@@ -171,19 +210,17 @@ def _unpaused(node: Node, volume: str) -> set[str]:
     return {words[0] for words in lines if words[2:] == [volume]}
 
 
-def _clean(node: Node) -> None:
+def _clean(worker: Worker) -> None:
     """Volumes can be removed when their containers are gone."""
+    node, port = worker.node, Remote(worker, "volumes")
     node.inside(
         ["sh", "-c", "docker ps -aq --filter name=^contract | xargs -r docker rm -f; rm -rf /deploy/contract* /run/cluster/own/contract*"]
     )
     node.inside(["sh", "-c", f"docker images --format '{IMAGE}' '{TAGS}*' | xargs -r docker rmi"])
-    port = Remote(node, "volumes")
     for name in port.schedules():
         if name.startswith("contract"):
             port.schedule(name, {})
     for name in node.inside(["ls", LIVE]).stdout.split():
         if name.startswith("contract"):
             port.remove(name)
-    for name in node.inside(["ls", SNAPSHOTS]).stdout.split():
-        if name.startswith("contract"):
-            node.inside(["btrfs", "subvolume", "delete", f"{SNAPSHOTS}/{name}"], check=False)
+    node.inside(["sh", "-c", f"find {SNAPSHOTS} -maxdepth 1 -name 'contract*' | xargs -r btrfs subvolume delete"], check=False)

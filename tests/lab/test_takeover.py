@@ -32,7 +32,8 @@ def take(app: App, master: str = "node2", **more: object) -> dict:
 def kept(lab: Lab, app: App, node: str) -> str:
     """The log in the snapshot that the history names as kept on a node."""
     found = wait_until("named in the history", lambda: app.history().get("kept", {}).get(node), 90)
-    return lab.node(node).inside(["cat", f"/var/lib/buttervolume/snapshots/{found[app.volume]}/log"]).stdout
+    (name,) = (name for name in found if name.startswith(f"{app.volume}@"))
+    return lab.node(node).inside(["cat", f"/var/lib/buttervolume/snapshots/{name}/log"]).stdout
 
 
 def check_replaced(lab: Lab, app: App) -> None:

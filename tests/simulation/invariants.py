@@ -197,7 +197,9 @@ def i2_a_takeover_starts_from_the_newest_copy(run: Run, key: str, _old: str | No
         seen = (name for name in _complete(node, volume) if name not in node.aside and node.snapshots[name].at < run.world.now - LOOKING)
         most = max(map(held, seen), default=-1)
         if run.world.taken_at[chosen] >= since and held(chosen) < most:
-            return f"I2: a takeover of {op.app} starts from {chosen}, with {held(chosen)} of {len(acked)} writes, and {op.target} has {most}"
+            return (
+                f"I2: a takeover of {op.app} starts from {chosen}, with {held(chosen)} of {len(acked)} writes, and {op.target} has {most}"
+            )
     return ""
 
 
@@ -223,9 +225,23 @@ def i7_an_event_is_accepted_once(run: Run, _key: str, _old: str | None, new: str
     return ""
 
 
+def i2_a_migrate_brings_what_its_origin_has(run: Run, key: str, _old: str | None, new: str | None) -> str:
+    """All its volumes, and nothing that a version wrote which is only tried there."""
+    op = run.plans.get(key.split("/")[2]) if new is not None and key.endswith("/origin") else None
+    if op is None or op.origin is None:
+        return ""
+    given: dict[str, str] = json.loads(new or "{}")
+    if given.keys() != {mine for _, mine in op.origin.volumes}:
+        return f"I2: a migrate brings {given} of {op.origin.volumes}"
+    tried = {one.deploy_id for one in run.plans.values() if one.app == op.origin.app and one.new_code} - set(run.deploys[op.origin.app])
+    found = [word for name in given.values() for word in run.world.taken[name] if word[0] == BOOTED and word[1:] in tried]
+    return f"I2: a migrate brings data of {found}, which {op.origin.app} only tries" if found else ""
+
+
 ON_WRITE = {
     "op": (
         i4_who_commits_holds_the_lease,
+        i2_a_migrate_brings_what_its_origin_has,
         i2_a_takeover_starts_from_the_app_s_own_data,
         i2_a_takeover_starts_from_the_newest_copy,
         i7_an_event_counts_once,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -195,6 +196,11 @@ class Volumes(Docker):
         self.node.aside |= set(taken.values()) if aside else set()
         return taken
 
+    def unchanged(self, volume: str, snapshot: str) -> bool:
+        self.look(f"unchanged {volume}?")
+        found = self.node.snapshots.get(snapshot)
+        return bool(found and found.complete) and found.data == tuple(self.node.volumes[volume])
+
     def put_aside(self, snapshots: Collection[str]) -> None:
         self.act(f"put aside {' '.join(snapshots)}")
         self.need_space()
@@ -209,7 +215,23 @@ class Volumes(Docker):
 
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         self.ask(f"send {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
-        guard()
+        with self._alone(snapshot.partition("@")[0], host, guard):
+            guard()
+            self._send(snapshot, host)
+
+    @contextmanager
+    def _alone(self, volume: str, host: str, guard: Guard) -> Iterator[None]:
+        """Who waits is let in by chance, not in the order in which they came."""
+        while (volume, host) in self.node.sending:
+            guard()
+            self.look(f"another send of {volume} to {host}", self.world.random.uniform(0.1, 1.0))
+        self.node.sending.add((volume, host))
+        try:
+            yield
+        finally:
+            self.node.sending.discard((volume, host))
+
+    def _send(self, snapshot: str, host: str) -> None:
         peer = next((node for node in self.world.nodes.values() if node.address == host), None)
         if peer is None or snapshot not in self.node.snapshots:
             raise errors.CommandFailed(f"snapshot {snapshot} cannot be sent to {host}")

@@ -15,10 +15,6 @@ from handler.core.events import Message
 if TYPE_CHECKING:
     from run import Run
 
-KINDS = (("deploy", 62), ("destroy", 10), ("rollback", 10), ("takeover", 10), ("migrate", 8))
-"""What people send, and how often."""
-
-
 PERSON = "somebody"
 REASONS = ("new disk", "deploy freeze until monday")
 
@@ -39,7 +35,7 @@ class People:
         """A message; sometimes another one that moves another app the other way."""
         choice = self._run.choice
         first, *others = choice.sample(self._run.apps, len(self._run.apps))
-        kind = choice.choices(*zip(*KINDS, strict=True))[0] if self._run.messages else "deploy"
+        kind = choice.choices(*zip(*self._run.profile.kinds, strict=True))[0] if self._run.messages else "deploy"
         payload = getattr(self, f"_{kind}")(first)
         self.publish(first, kind, payload)
         if others and kind == "deploy" and choice.random() < 0.4:

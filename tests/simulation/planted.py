@@ -13,7 +13,7 @@ import pytest
 from run import Profile
 
 from handler import aside, context, execute, holds, node, pursue
-from handler.actions import ACTIONS, start, switch
+from handler.actions import ACTIONS, migrate, start, switch
 from handler.context import Context
 from handler.core import composefile, entries, names, record, retention
 from handler.core import steps as s
@@ -179,6 +179,14 @@ LATE = Profile(
     gaps=(20.0, 100.0),
 )
 POWER = Profile(faults=("power lost",), apps=(1,), nodes=(2, 3))
+LENDING = Profile(
+    faults=("version sick", "handler killed"),
+    moments=("update", "up ", ""),
+    most_faults=6,
+    apps=(2,),
+    gaps=(0.5, 3.0, 20.0),
+    kinds=(("deploy", 60), ("migrate", 40)),
+)
 REBORN = Profile(faults=("power lost", "cut from peers", "program fails"), moments=("send",), most_faults=6, apps=(1,), nodes=(2, 3))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
 
@@ -209,8 +217,11 @@ PLANTED: dict[str, Planted] = {
     "new leader does not wait for the trial": Planted(_instead(pursue, "_trials_are_gone", lambda _ports, _event: True), LEASES),
     "hold is not lifted": Planted(_hold_stays, FAILS),
     "hold although the operation has ended": Planted(_instead(holds, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
-    "what a person put is an operation's": Planted(_instead(holds, "_event", _whoever_s), Profile(faults=("person maintains",), most_faults=6)),
+    "what a person put is an operation's": Planted(
+        _instead(holds, "_event", _whoever_s), Profile(faults=("person maintains",), most_faults=6)
+    ),
     "what a destroyed app left counts": Planted(_instead(aside, "put", lambda *_: None), REBORN),
+    "a migrate takes what is only tried": Planted(_instead(migrate, "settled", lambda *_: frozenset()), LENDING),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
     "a purge keeps nothing that is needed": Planted(_purge_keeps(lambda _held, _named: (), point=False)),
     "a purge keeps only what is named": Planted(_purge_keeps(lambda _held, named: set(named)), LATE),

@@ -53,6 +53,7 @@ class Profile:
     messages: tuple[int, ...] = (2, 4, 5, 6, 8) * 8 + (25,)
     clocks: tuple[float, ...] = (0.0,) * 8 + (3600.0, -3600.0)
     gaps: tuple[float, ...] = (0.5, 3.0, 20.0, 20.0, 100.0)
+    kinds: tuple[tuple[str, int], ...] = (("deploy", 58), ("destroy", 10), ("rollback", 10), ("takeover", 10), ("migrate", 12))
 
 
 @dataclass

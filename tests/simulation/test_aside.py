@@ -138,7 +138,9 @@ def test_what_is_found_live_is_kept_as_one_point() -> None:
     assert len(node.aside) == 2
 
 
-@pytest.mark.parametrize(("port", "error"), [("put_aside", OSError("No space left on device")), ("stock", errors.CommandFailed("btrfs failed"))])
+@pytest.mark.parametrize(
+    ("port", "error"), [("put_aside", OSError("No space left on device")), ("stock", errors.CommandFailed("btrfs failed"))]
+)
 def test_what_could_not_be_put_aside_at_once_is_so_before_the_next_app_has_a_copy(
     monkeypatch: pytest.MonkeyPatch, port: str, error: Exception
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from builders import APP, operation
 from memory import ports
 from memory_docker import START, Volumes
-from world import Snapshot, World
+from world import Container, Snapshot, World
 
 from handler import chronicle
 from handler.actions import after
@@ -84,10 +84,44 @@ def test_a_step_that_is_tried_again_keeps_the_last_state_once(app: App) -> None:
 
 def test_a_named_snapshot_that_is_gone_is_taken_again(app: App) -> None:
     app.node.volumes[DATA] = ["w0"]
-    chronicle.add_kept(app.ports.store, APP, OP.event.id, "a", {DATA: f"{DATA}@2020-01-01T00:00:00.000000"})
+    gone = f"{DATA}@2020-01-01T00:00:00.000000"
+    chronicle.add_kept(app.ports.store, APP, OP.event.id, "a", [gone])
     after.remove_volumes(app.context(), s.RemoveVolumes((DATA,)))
     (only,) = app.node.snapshots
-    assert app.kept() == {only}
+    assert app.kept() == {only, gone}
+
+
+def test_what_is_written_to_a_volume_that_could_not_be_removed_is_kept_too(app: App) -> None:
+    app.node.volumes[DATA] = ["w0"]
+    app.in_use = 2
+    for word in ("w1", "w2", "w3"):
+        with suppress(Temporary):
+            after.remove_volumes(app.context(), s.RemoveVolumes((DATA,)))
+        if DATA in app.node.volumes:
+            app.node.volumes[DATA].append(word)
+    assert app.node.volumes == {}
+    assert app.kept() == set(app.node.snapshots)
+    assert [one.data for one in app.node.snapshots.values()] == [("w0",), ("w0", "w1"), ("w0", "w1", "w2")]
+
+
+def test_a_person_s_second_look_is_kept_as_the_first(app: App) -> None:
+    """Who brings a volume back on a node that is not the master, twice between two operations."""
+    app.world.write(names.record_key(APP), json.dumps({"master": "b", "volumes": [DATA], "event": "e"}))
+    for word in ("first", "second"):
+        app.node.volumes[DATA] = [word]
+        resume_app(app.ports, APP)
+        assert app.node.volumes == {}
+    assert {one.data for one in app.node.snapshots.values()} == {("first",), ("second",)}
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "restarting"])
+def test_the_volumes_of_what_still_runs_are_neither_kept_nor_removed(app: App, state: str) -> None:
+    app.node.volumes[DATA] = ["w0"]
+    app.node.containers[PROJECT] = Container("d", state, 0.0)
+    with pytest.raises(Temporary, match="still runs"):
+        after.remove_volumes(app.context(), s.RemoveVolumes((DATA,)))
+    assert app.node.volumes == {DATA: ["w0"]}
+    assert not app.node.snapshots
 
 
 def test_the_volumes_of_an_app_are_kept_as_one_point(app: App) -> None:

@@ -186,6 +186,39 @@ def test_a_purge_keeps_the_last_point_that_all_volumes_share() -> None:
     assert {f"{VOLUME}@{times[48.3]}", f"{database}@{times[48.3]}"} < two.n2.snapshots.keys()
 
 
+def test_a_purge_keeps_a_first_copy_that_its_slave_takes_for_the_parent_of_the_way_back() -> None:
+    two = Two()
+    first, *others = (f"{VOLUME}@2023-10-{day:02}T00:00:00.000000" for day in range(1, 9))
+    for name in (first, *others):
+        two.n1.snapshots[name] = Snapshot(("w0",))
+    Purges(two.ports["n1"], free)._purge(APP, VOLUME, "1h:1d", set(), set())
+    assert first not in two.n1.snapshots
+    two.n1.snapshots = {first: Snapshot(("w0",)), **two.n1.snapshots}
+    two.world.write(names.op_key(APP, "e", "copied"), json.dumps({"snapshots": {VOLUME: first}, "node": "n2"}))
+    two.n1.schedules[VOLUME] = {"purge:1h:1d": 1440}
+    Purges(two.ports["n1"], free).purge(APP)
+    assert first in two.n1.snapshots
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_takeover_from_volumes_of_different_moments_has_to_be_forced(force: bool) -> None:
+    """As on a node that a move had begun to send to: they may not fit together."""
+    two = Two()
+    database = f"{PROJECT}_db"
+    record = json.loads(two.world.kv[names.record_key(APP)].value)
+    two.world.write(names.record_key(APP), json.dumps({**record, "volumes": [VOLUME, database]}))
+    mixed = {VOLUME: f"{VOLUME}@2023-11-14T22:31:00.000000", database: f"{database}@2023-11-14T22:32:00.000000"}
+    two.n2.snapshots.update({name: Snapshot(("w0",), received=True) for name in mixed.values()})
+    two.world.kill([task for task in two.world.tasks if task.home is two.n1])
+    two.n1.up, two.n1.unseen = False, (0.0, 1e9)
+    event = Event("e2", Kind.TAKEOVER, APP, APPS[0].repo, "main", "n2", force=force)
+    if force:
+        assert dict(observe(two.ports["n2"], event).restore) == mixed
+        return
+    with pytest.raises(errors.BadInput, match="of one moment"):
+        observe(two.ports["n2"], event)
+
+
 @pytest.mark.parametrize("volumes", [7, "data", ["x"], [7], ["../x"], {"a": 1}])
 def test_a_record_that_a_person_broke_stops_the_copies_of_no_other_app(monkeypatch: pytest.MonkeyPatch, volumes: object) -> None:
     monkeypatch.setattr(Volumes, "exists", checked(Volumes.exists))

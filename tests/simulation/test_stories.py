@@ -245,6 +245,21 @@ def test_a_slave_tries_again_what_git_or_a_registry_refused_once(step: str, prog
     assert any(f"committed done {step}" in entry for done in story.world.nodes["n2"].journal.values() for entry in done)
 
 
+def test_what_a_replaced_master_writes_until_its_docker_answers_is_kept() -> None:
+    """Taken over by force, since its dockerd hangs; its containers go on meanwhile, with a job that needs no visitor."""
+    story = Story()
+    app, n1 = story.apps[0], story.world.nodes["n1"]
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.later(story.world.now + 60.0, lambda: docker_silent(story, n1, 400.0))
+    story.tell(62.0, "takeover", master="n2", force=True)
+    story.later(story.world.now + 400.0, lambda: n1.volumes[app.volume].append("late"))
+    story.quiet = story.world.now + 900.0
+    story.later(story.quiet, lambda: None)
+    story.go()
+    assert app.volume not in n1.volumes
+    assert "late" in [word for one in n1.snapshots.values() for word in one.data]
+
+
 def test_a_slave_purges_although_its_first_copy_did_not_come() -> None:
     story = Story()
     story.tell(1.0, "deploy", master="n1", slave="n2")

@@ -9,7 +9,7 @@ from apps import APPS
 from memory import ports
 from world import Container, World
 
-from handler import errors, resume, settings, spool, worker
+from handler import errors, resume, settings, snapshot, spool, worker
 from handler.core import names
 from handler.core.entries import CONCLUDED
 from handler.core.events import Message
@@ -187,6 +187,18 @@ def test_a_worker_that_starts_stops_what_may_be_a_trial(here: Settings, consul: 
     in_world(world, lambda mine: worker._until_consul_answers(Worker(here, mine), Once()))
     assert node.containers[one.project].state == state
     assert (one.name in node.tokens) == (state == "running")
+
+
+@pytest.mark.parametrize("consul", [True, False])
+def test_a_worker_that_starts_lets_go_on_what_it_froze_before_it_died(here: Settings, consul: bool) -> None:
+    world, one = World(1, ("n1",)), APPS[0]
+    node = world.nodes["n1"]
+    node.containers[one.project], node.tokens[one.name] = Container("d1", "paused", 0.0), "d1"
+    node.journal[one.name, snapshot.JOURNAL] = frozenset([f"{snapshot.PAUSED}{one.project}-web-1"])
+    (here.journal / one.name).mkdir(parents=True)
+    node.cut_until = 0.0 if consul else 1e9
+    in_world(world, lambda mine: worker._until_consul_answers(Worker(here, mine), Once()))
+    assert node.containers[one.project].state == "running"
 
 
 def test_an_app_that_has_a_record_and_no_intent_is_looked_at_again(here: Settings) -> None:

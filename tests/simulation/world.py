@@ -53,6 +53,7 @@ class Snapshot:
 class Node(Stalls):
     """``tokens`` and ``held`` are in memory and go with the power; the rest is on disk. ``snapshots`` are in the order of their arrival;
     ``ahead`` so many seconds its clock is;
+    ``sending`` are those (volume, address) of which a send is under way;
     ``unpaused`` are those (volume, action) of ``schedules`` that Buttervolume's own scheduler carries out.
     """
 
@@ -85,6 +86,7 @@ class Node(Stalls):
     services: dict[str, dict[str, Check]] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     held: dict[str, float] = field(default_factory=dict)
+    sending: set[tuple[str, str]] = field(default_factory=set)
 
 
 class World(Scheduler):
