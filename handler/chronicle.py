@@ -43,8 +43,8 @@ def add_kept(store: Store, app: str, event: str, node: str, kept: Collection[str
 def keep(ports: Ports, app: str, event: str, volumes: Sequence[str]) -> Mapping[str, str]:
     """Snapshot the last state of ``volumes``, which are about to be removed here, and name it; returns what was taken now.
 
-    What was named for this event, and not written to since, is not taken again: a volume that cannot be removed would get a snapshot with
-    each try. They are put aside, as they belong to no copy that serves.
+    When all were named for this event, and not written to since, they are not taken again: a volume that cannot be removed would get a
+    snapshot with each try. Else all are, so that they are one point. They are put aside, as they belong to no copy that serves.
     """
     entry, me = ports.store.get(names.history_key(app, event)), ports.members.me()
     before = history.kept(record.loads(entry.value if entry else None), me)
@@ -52,8 +52,7 @@ def keep(ports: Ports, app: str, event: str, volumes: Sequence[str]) -> Mapping[
     def is_kept(volume: str) -> bool:
         return any(ports.volumes.unchanged(volume, name) for name in before if name.startswith(f"{volume}@"))
 
-    missing = [volume for volume in volumes if not is_kept(volume)]
-    taken = ports.volumes.snapshot(missing, aside=True) if missing else {}
+    taken = {} if all(map(is_kept, volumes)) else ports.volumes.snapshot(volumes, aside=True)
     if taken:
         add_kept(ports.store, app, event, me, taken.values())
     return taken

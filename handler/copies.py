@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from handler import errors, snapshot
+from handler import errors, lost, snapshot
 from handler.core import checks, copies, limits, names, record
 from handler.core.copies import Held, Round, State
 from handler.core.model import Role
@@ -138,7 +138,7 @@ class Copies:
         return {app: lives for app, (_, lives) in self._lives.items()}
 
     def _state(self, app: str, lives: Residence, seen: _Seen) -> State:
-        volumes = tuple(volume for volume in lives.volumes if self._ports.volumes.exists(volume))
+        volumes = lives.volumes
         ours = {volume: {one.name for one in seen.stock.get(volume, ())} for volume in volumes}
         newest = copies.newest(seen.stock, volumes)
         slave = lives.placement.slave
@@ -232,6 +232,8 @@ class Copies:
             lives = residence(self._ports.store, app) or Residence()
             if lives.placement.role(self._ports.members.me()) is not Role.MASTER:
                 raise _Elsewhere(app)
+            if why := lost.complaint(self._ports, app, lives):
+                raise errors.Permanent(why)
             try:
                 return lives, snapshot.take(self._ports, app, lives.deploy_id, lives.volumes)
             except snapshot.Busy as error:

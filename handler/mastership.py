@@ -5,6 +5,7 @@ The node may have been cut off, or down, since the operation began; others may h
 
 from __future__ import annotations
 
+from handler import lost
 from handler.context import Context
 from handler.core import names
 from handler.core.model import Kind, Role
@@ -19,7 +20,7 @@ from handler.core.steps import (
     Step,
     TakeOwnership,
 )
-from handler.residence import COMMITTED, operations, residence
+from handler.residence import COMMITTED, Residence, operations, residence
 
 SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
 """Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
@@ -36,7 +37,8 @@ def left_out(ctx: Context, step: Step, *, superseded: bool) -> bool:
     ``superseded`` when a later operation has begun before this part of the operation was taken up again.
     """
     if isinstance(step, STARTING):
-        return superseded or bool(ctx.persist(lambda: _replaced(ctx) or _being_replaced(ctx)))
+        gone = isinstance(step, (*SERVING, AwaitHealthy)) and ctx.persist(lambda: _without_data(ctx))
+        return superseded or bool(gone or ctx.persist(lambda: _replaced(ctx) or _being_replaced(ctx)))
     return isinstance(step, ANNOUNCING) and bool(ctx.persist(lambda: _replaced(ctx)))
 
 
@@ -46,6 +48,12 @@ def _replaced(ctx: Context) -> bool:
     if lives is None:
         return False
     return lives.placement.role(ctx.me) is not Role.MASTER or (ctx.outcome() == COMMITTED and lives.event != ctx.op.event.id)
+
+
+def _without_data(ctx: Context) -> bool:
+    """The node is the master, and its disk is an empty one: it must not start, and nobody has to wait for that."""
+    lives = residence(ctx.ports.store, ctx.app) or Residence()
+    return lives.placement.role(ctx.me) is Role.MASTER and bool(lost.complaint(ctx.ports, ctx.app, lives))
 
 
 def _being_replaced(ctx: Context) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 
-from handler import __version__, aside, chronicle, claims, holds
+from handler import __version__, aside, chronicle, claims, holds, lost
 from handler.core import limits, names
 from handler.core.model import Role
 from handler.notice import say
@@ -65,7 +65,10 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     if lives is None:
         return True
     if lives.placement.role(ports.members.me()) is Role.MASTER:
-        _run(ports, app, lives.deploy_id, anew=anew)
+        if why := lost.complaint(ports, app, lives):
+            log.error("%s", why)
+        else:
+            _run(ports, app, lives.deploy_id, anew=anew)
         if anew:
             claims.take_unowned(ports.store, app)
         holds.lift_left_over(ports.store, app)

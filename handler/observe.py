@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from handler import claims, errors
+from handler import claims, errors, lost
 from handler.core import names, points, rollback
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
@@ -44,6 +44,9 @@ def observe(ports: Ports, event: Event) -> Operation:
         started=now.isoformat(timespec="seconds"),
     )
     op = _KINDS[event.kind](seen, blank)
+    begins = event.kind in (Kind.DEPLOY, Kind.MIGRATE) and op.before.master == ports.members.me()
+    if begins and (why := lost.complaint(ports, event.app, seen.lives)):
+        raise errors.BadInput(why)
     if op.before.master:  # what the app gave up goes where it goes, and ends with it
         op = replace(op, volumes=tuple(dict.fromkeys((*op.volumes, *claims.volumes_of(ports.store, event.app)))))
     origin = (op.origin.master,) if op.origin else ()

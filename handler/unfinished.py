@@ -13,6 +13,11 @@ def operation_open(ports: Ports, app: str) -> bool:
     return any(not end or _in_the_middle(ports, app, event) for event, end in _ends(ports, app).items())
 
 
+def without_end(ports: Ports, app: str) -> set[str]:
+    """The events whose operations have no outcome, as far as Consul knows."""
+    return {event for event, end in _ends(ports, app).items() if not end}
+
+
 def settled(ports: Ports, app: str) -> frozenset[str] | None:
     """The operations that Consul knows, when none of them may still change the app's data here, or take back what it changed; else None.
 

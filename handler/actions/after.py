@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from handler import aside, chronicle, claims, errors, snapshot
+from handler import aside, chronicle, claims, errors, lost, snapshot
 from handler.actions.start import check_complete
 from handler.context import Context
 from handler.core import checks, copies, history, limits, names, record
@@ -66,13 +66,21 @@ def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
     try:
         if not slave or not slave.alive:
             raise errors.Permanent(f"{step.to} is down: there is no second copy until it is back")
+        if why := lost.complaint(ctx.ports, ctx.app, residence(ctx.ports.store, ctx.app) or Residence()):
+            raise errors.Permanent(why)
         point = snapshot.take(ctx.ports, ctx.app, ctx.op.deploy_id, ctx.spec(ctx.op.deploy_id).volumes)
         for name in point.snapshots.values():
-            ctx.ports.volumes.send(name, slave.address, ctx.guard)
+            ctx.ports.volumes.send(name, slave.address, lambda: _still_in_service(ctx))
         ctx.say("sent", {"snapshots": point.snapshots})
     except errors.Permanent as error:
         ctx.say("sent", {"error": str(error)})
         raise
+
+
+def _still_in_service(ctx: Context) -> None:
+    """A send may wait for another one, and what comes last counts as the newest copy."""
+    if (residence(ctx.ports.store, ctx.app) or Residence()).event != ctx.op.event.id:
+        raise errors.Permanent(f"{ctx.app} was changed meanwhile: who did that sends the copy")
 
 
 def await_verified_copy(ctx: Context, step: s.AwaitVerifiedCopy) -> None:
@@ -143,7 +151,7 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
     What was put aside is no copy, and stays. A node that was down meanwhile, or waited, may be the slave again, by a later operation: then
     what it has is the copy.
     """
-    volumes: tuple[str, ...] = step.volumes
+    volumes = tuple(volume for volume in step.volumes if volume in (ctx.hear("snapshots") or {}))
     if ctx.op.after.slave:
         found = ctx.wait_for("copied", step.slave, limits.COPY, tail=True)
         if found.get("error"):
@@ -156,7 +164,7 @@ def forget_copies(ctx: Context, step: s.ForgetCopies) -> None:
     for one in [one for volume in ctx.without_others(volumes) for one in stock.get(volume, ()) if not one.aside]:
         ctx.ports.volumes.drop(one.name)
     if missing := sorted(set(step.volumes) - set(volumes)):
-        raise errors.Permanent(f"kept the copies of {', '.join(missing)} here, since {step.slave} does not say that it has one now")
+        raise errors.Permanent(f"kept the copies of {', '.join(missing)} here, since {step.slave} has not said that it has one")
 
 
 def _safe_there(ctx: Context, step: s.ForgetCopies, copied: Mapping[str, str]) -> tuple[str, ...]:

@@ -29,8 +29,11 @@ def await_released(ctx: Context, step: s.AwaitReleased) -> None:
 
 
 def verify_copies(ctx: Context, step: s.VerifyCopies) -> None:  # noqa: ARG001
-    """Each released snapshot must be here, read-only and received from that very snapshot."""
-    check_complete(ctx, _given(ctx))
+    """Each released snapshot must be here, read-only and received from that very snapshot; in a move there is one of each volume."""
+    given, lives = _given(ctx), residence(ctx.ports.store, ctx.app) or Residence()
+    if ctx.op.moves and (missing := sorted(set(lives.volumes) - given.keys())):
+        raise errors.Permanent(f"{ctx.op.source} has released no snapshot of {', '.join(missing)}")
+    check_complete(ctx, given)
 
 
 def _given(ctx: Context) -> dict[str, str]:
@@ -69,6 +72,8 @@ def _replace(ctx: Context, given: dict[str, str]) -> None:
         chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, [one for one in given if one not in known and volumes.exists(one)])
         _note_absent(ctx, given if ctx.op.moves else [one for one in given if not volumes.exists(one)])
     for volume, name in given.items():
+        if ctx.failed and not volumes.exists(volume) and not volumes.complete(name):
+            continue  # the disk is an empty one: nothing to take back, and nothing starts, see handler.lost
         volumes.restore(name, volume)
         if ctx.op.moves:
             volumes.adopt(name, ctx.op.address(ctx.op.source))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from handler import errors, holds, trial
+from handler import errors, holds, lost, trial
 from handler.context import Context
 from handler.core import limits, names, record
 from handler.core import steps as s
-from handler.residence import ABORTED
+from handler.residence import ABORTED, Residence, residence
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,8 @@ def pre_copy(ctx: Context, step: s.PreCopy) -> None:
     Each volume gets a time of its own, since the app writes meanwhile: should the move end here, these must not be taken for a point from
     which to start. One volume alone is a point all the same: its snapshot is of one moment, as btrfs makes it in one step.
     """
+    if why := lost.complaint(ctx.ports, ctx.app, residence(ctx.ports.store, ctx.app) or Residence()):
+        raise errors.Permanent(why)
     clock, volumes, host = ctx.ports.clock, ctx.ports.volumes, ctx.op.address(step.to)
     for number in range(1, limits.ROUNDS + 1):
         began = clock.monotonic()

@@ -58,7 +58,7 @@ class Round:
 class State:
     """What the master knows of one app's copies.
 
-    ``volumes`` are those that are live. ``minutes`` is the schedule's timer, None when nothing is scheduled. ``taken`` and ``verified``
+    ``volumes`` are those of the record. ``minutes`` is the schedule's timer, None when nothing is scheduled. ``taken`` and ``verified``
     are the times of the newest snapshot of each volume here, and of the newest one that the slave says it has; ``committed`` is when the
     app was last deployed.
     """

@@ -61,7 +61,7 @@ def kept(node: Node, app: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for row in json.loads(answer.stdout or "[]"):  # Consul answers with nothing when there is none
         for name, snapshots in (json.loads(base64.b64decode(row["Value"] or "") or "{}").get("kept") or {}).items():
-            found.setdefault(name, set()).update(snapshots.values())
+            found.setdefault(name, set()).update(snapshots)
     return found
 
 

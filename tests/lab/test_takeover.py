@@ -5,7 +5,8 @@ import state
 from conftest import App, Lab, eventually
 
 from clusterlab import apps, cluster
-from clusterlab.run import wait_until
+from clusterlab.disk import node_data
+from clusterlab.run import run, wait_until
 from handler.core import limits, names
 
 pytestmark = pytest.mark.lab
@@ -102,6 +103,30 @@ def test_a_master_that_is_alive_is_only_taken_over_by_force_and_stops_first(lab:
     assert waited < limits.STOPPED, "it did not say in time that it has stopped"
     app.write("new")
     check_replaced(lab, app)
+
+
+def test_a_master_whose_disk_is_a_new_one_serves_nothing_until_it_is_taken_over(lab: Lab, app: App) -> None:
+    """Its containers, code and journal are there, as on a host whose second disk was replaced: compose would make an empty volume."""
+    one = lab.node("node1")
+    cluster.kill(one)
+    try:
+        disk = node_data("node1").mountpoint
+        for lost in (disk / "volumes" / app.volume, *(disk / "snapshots").glob(f"{app.volume}@*")):
+            run(["btrfs", "subvolume", "delete", lost])
+    finally:
+        cluster.start(one)
+    state.watch_starts(one)
+    wait_until("its worker answers", lambda: apps.kv(one, names.record_key(app.app)), 90)
+    wait_until("node1 is seen again", lambda: "node1" not in dead(lab), 60)
+    app.send(master="node2", slave="node1")
+    assert f"{app.volume} of {app.app} is not on node1 any more" in app.outcome(180)["why"]
+    app.send(master="node1", slave="node3")
+    assert f"{app.volume} of {app.app} is not on node1 any more" in app.outcome(180)["why"]
+    assert app.ask("node3")[0] != 200
+    assert app.project not in state.started(one), "it ran without its data"
+    assert take(app, force=True)["outcome"] == "committed"
+    assert app.read("node3") == ["first"]
+    eventually("node1", lambda: state.complaint(one, app, "slave"), 90)
 
 
 def test_a_copy_that_did_not_arrive_complete_is_not_taken(lab: Lab, app: App) -> None:

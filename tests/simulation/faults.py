@@ -43,12 +43,19 @@ def power_lost(run: Run, node: Node, seconds: float) -> None:
 
 
 def disk_lost(run: Run, node: Node, seconds: float) -> None:
-    """The machine that takes its place and its name knows of nothing. (Of a master, what no other node had is lost: that is no invariant.)"""
-    if node.name not in {record.get("master") for record in run.records.values()}:
-        power_lost(run, node, seconds)
-        run.disk_lost = run.world.now
-        for lost in (node.journal, node.containers, node.volumes, node.snapshots, node.aside, node.deploys, node.schedules):
-            lost.clear()  # type: ignore[attr-defined]
+    """The machine that takes its place and its name knows of nothing."""
+    volumes_lost(run, node, seconds)
+    for lost in (node.journal, node.containers, node.deploys, node.schedules):
+        lost.clear()  # type: ignore[attr-defined]
+
+
+def volumes_lost(run: Run, node: Node, seconds: float) -> None:
+    """Their disk is an empty one when the power is back; the host's is as it was."""
+    power_lost(run, node, seconds)
+    run.disk_lost = run.world.now
+    run.gutted |= {app: node.name for app, record in run.records.items() if record.get("master") == node.name}
+    for lost in (node.volumes, node.snapshots, node.aside):
+        lost.clear()  # type: ignore[attr-defined]
 
 
 def power_lost_everywhere(run: Run, _node: Node, seconds: float) -> None:
@@ -175,6 +182,7 @@ FAULTS: dict[str, Fault] = {
     "isolated": isolated,
     "disk full": disk_full,
     "disk lost": disk_lost,
+    "volumes lost": volumes_lost,
     "volumes in use": volumes_in_use,
     "journal full": journal_full,
     "Docker silent": docker_silent,

@@ -266,8 +266,9 @@ def i3_every_operation_has_ended(run: Run, app: App) -> str:
 
 
 def i4_the_app_is_where_the_last_commit_says(run: Run, app: App) -> str:
+    """And runs there, unless its data is lost: then nothing runs, until somebody says from which copy it goes on."""
     lives = residence(run.reader, app.name)
-    master = lives.placement.master if lives else ""
+    master = lives.placement.master if lives and app.name not in run.gutted else ""
     for node in run.world.nodes.values():
         container = node.containers.get(app.project)
         runs = container is not None and container.state == "running"

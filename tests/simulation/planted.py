@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from run import Profile
 
-from handler import aside, context, execute, holds, node, pursue
+from handler import aside, context, execute, holds, lost, node, pursue
 from handler.actions import ACTIONS, migrate, start, switch
 from handler.context import Context
 from handler.core import composefile, entries, names, record, retention
@@ -187,6 +187,7 @@ LENDING = Profile(
     gaps=(0.5, 3.0, 20.0),
     kinds=(("deploy", 60), ("migrate", 40)),
 )
+GUTTED = Profile(faults=("disk lost", "volumes lost"), most_faults=3, copying=1.0, apps=(1,), nodes=(2, 3), gaps=(20.0, 100.0))
 REBORN = Profile(faults=("power lost", "cut from peers", "program fails"), moments=("send",), most_faults=6, apps=(1,), nodes=(2, 3))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
 
@@ -222,6 +223,7 @@ PLANTED: dict[str, Planted] = {
     ),
     "what a destroyed app left counts": Planted(_instead(aside, "put", lambda *_: None), REBORN),
     "a migrate takes what is only tried": Planted(_instead(migrate, "settled", lambda *_: frozenset()), LENDING),
+    "a master without its data starts": Planted(_instead(lost, "complaint", lambda *_: ""), GUTTED),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
     "a purge keeps nothing that is needed": Planted(_purge_keeps(lambda _held, _named: (), point=False)),
     "a purge keeps only what is named": Planted(_purge_keeps(lambda _held, named: set(named)), LATE),

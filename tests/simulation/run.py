@@ -60,7 +60,8 @@ class Profile:
 class Run:
     """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says; ``deploys`` are those that
     were committed, by app; ``born`` is when an app was first deployed, or anew; ``replaced`` when
-    its data last was by older; ``held`` when its hold was put; ``ended`` is when operations did, by event; ``lent`` are the snapshots that were sent for a migrate.
+    its data last was by older; ``held`` when its hold was put; ``ended`` is when operations did, by event; ``lent`` are the snapshots that were sent for a migrate;
+    ``gutted`` are apps whose master has lost its disk, until a person has done something about it.
     """
 
     seed: int
@@ -83,6 +84,7 @@ class Run:
     pending: int = 0
     session_ended: float = 0.0
     disk_lost: float = float("-inf")
+    gutted: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.choice = random.Random(self.seed * 7919 + 1)  # noqa: S311 a game
@@ -205,6 +207,7 @@ class Run:
             self.aborted[op.app] |= {BOOTED + op.deploy_id} if op.new_code else set()
             return
         self.deploys[op.app].append(op.deploy_id)
+        self.gutted.pop(op.app, None)
         given = dict(op.restore) or (json.loads(self.world.kv[names.op_key(op.app, event, "origin")].value) if op.origin else {})
         if given:
             self.replaced[op.app] = self.world.now

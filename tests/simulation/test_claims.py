@@ -93,6 +93,7 @@ def test_the_schedule_of_a_volume_that_is_another_app_s_meanwhile_stays() -> Non
 
 def test_copies_of_a_volume_that_is_another_app_s_meanwhile_are_not_forgotten() -> None:
     two = Two(operation(("a", ""), ("b", "")))
+    two.ctx.say("snapshots", {volume: f"{volume}@{PRESENT}" for volume in (MINE, THEIRS)})
     with suppress(errors.Permanent):
         after.forget_copies(two.ctx, s.ForgetCopies((MINE, THEIRS), "a"))
     assert set(two.node.snapshots) == {f"{THEIRS}@{PRESENT}"}

@@ -114,6 +114,20 @@ def test_a_person_s_second_look_is_kept_as_the_first(app: App) -> None:
     assert {one.data for one in app.node.snapshots.values()} == {("first",), ("second",)}
 
 
+def test_the_last_state_is_one_point_also_when_only_one_volume_was_written_to(app: App) -> None:
+    app.node.volumes.update({DATA: ["w0"], DB: ["w0"]})
+    app.in_use = 2
+    for word in ("w1", "w2"):
+        with suppress(Temporary):
+            after.remove_volumes(app.context(), s.RemoveVolumes((DATA, DB)))
+        if DB in app.node.volumes:
+            app.node.volumes[DB].append(word)
+    with suppress(Temporary):
+        after.remove_volumes(app.context(), s.RemoveVolumes((DATA, DB)))
+    last = max(name.partition("@")[2] for name in app.kept())
+    assert {app.node.snapshots[f"{volume}@{last}"].data for volume in (DATA, DB)} == {("w0",), ("w0", "w1", "w2")}
+
+
 @pytest.mark.parametrize("state", ["running", "paused", "restarting"])
 def test_the_volumes_of_what_still_runs_are_neither_kept_nor_removed(app: App, state: str) -> None:
     app.node.volumes[DATA] = ["w0"]

@@ -3,14 +3,19 @@
 from dataclasses import replace
 
 import pytest
+from builders import operation
 from faults import handler_killed, journal_full, power_lost
+from memory import ports
 from memory_consul import Store
 from story import Story
 from world import Node, World
 
 from handler import errors
-from handler.core import limits, names
+from handler.core import limits, names, record
+from handler.core.entries import CONCLUDED
 from handler.ports import Entry
+from handler.pursue import pursue
+from handler.unfinished import operation_open
 
 
 def test_what_was_taken_back_is_not_taken_back_again_whichever_question_consul_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +75,17 @@ def test_an_unreadable_plan_is_no_reason_to_forget_what_was_begun() -> None:
     story.quiet = world.now + 300.0
     story.go()
     assert list(story.outcomes.values()) == ["committed", "aborted"]
+
+
+def test_an_operation_whose_end_a_restored_consul_does_not_know_ends_again() -> None:
+    """A backup of its middle: every node had concluded it, so that nobody would ever end it, start its app or copy it."""
+    world, op = World(1, ("a", "b", "c")), operation(("a", "b"), ("b", "a"))
+    world.write(names.op_key(op.app, op.event.id, "plan"), record.operation(op))
+    node = world.nodes["c"]
+    node.journal[op.app, op.event.id] = frozenset([CONCLUDED])
+    pursue(ports(world, node), ("btrfs",), op.app)
+    assert not operation_open(ports(world, node), op.app)
+    assert record.loads(world.kv[names.op_key(op.app, op.event.id, "outcome")].value)["outcome"] == "aborted"
 
 
 def test_a_node_that_cannot_take_part_does_not_ask_without_a_pause() -> None:

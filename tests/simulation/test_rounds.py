@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -241,14 +241,14 @@ def checked(exists: Callable[[Volumes, str], bool]) -> Callable[[Volumes, str], 
 
 def test_whatever_is_wrong_with_one_app_the_others_are_copied_and_it_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    usual = Volumes.exists
+    usual = copies.newest
 
-    def exists(volumes: Volumes, volume: str) -> bool:
-        if volume == "bad_data":
+    def newest(stock: Mapping[str, Sequence[copies.Held]], volumes: Sequence[str]) -> dict[str, str]:
+        if "bad_data" in volumes:
             raise RuntimeError("a bug")
-        return usual(volumes, volume)
+        return usual(stock, volumes)
 
-    monkeypatch.setattr(Volumes, "exists", exists)
+    monkeypatch.setattr(copies, "newest", newest)
     monkeypatch.setattr(copies_log, "exception", lambda text, *values: said.append(text % values))
     two = Two()
     two.world.write(names.record_key("aaa_main.12345"), json.dumps({"master": "n1", "deploy_id": "x", "volumes": ["bad_data"]}))
