@@ -44,6 +44,8 @@ def execute(ctx: Context, plan: Plan, *, known: str | None = None, superseded: b
         why = _before(ctx, plan, known)
         outcome = _settle(ctx, plan, why, known)
     ctx.lease_over()
+    if entries.owed(ctx.ports.journal.done(ctx.app, ctx.op.event.id)):
+        return False
     tail: list[Step] = []
     if outcome == COMMITTED:
         tail += [*(plan.again if why is not None and plan.leads else ()), *plan.committed]
@@ -155,11 +157,13 @@ def _settle(ctx: Context, plan: Plan, why: str | None, known: str | None) -> str
         return COMMITTED  # what runs is what shall run
     ctx.failed = True
     if learned == ABORTED and _taken_back(ctx):
+        if entries.owed(ctx.ports.journal.done(ctx.app, ctx.op.event.id)):
+            _put_back(ctx, plan)
         return ABORTED
     _take_back(ctx, plan.undo)
     outcome, cleaned = _ended(ctx, plan, why)
     if outcome == ABORTED and not cleaned:
-        _take_back(ctx, plan.rewind)
+        _put_back(ctx, plan)
     if plan.leads:
         ctx.say(CLEANED, {"node": ctx.me})
     return outcome
@@ -210,6 +214,29 @@ def _take_back(ctx: Context, undos: Iterable[Undo]) -> None:
     for step in _applicable(ctx, undos):
         while not _attempt(ctx, step):
             ctx.ports.clock.sleep(5.0)
+
+
+def _put_back(ctx: Context, plan: Plan) -> None:
+    """The data as it was. What fails for now is tried until it works; where the disk is an empty one, say, a person has to do something
+    first, and must be able to: so that is owed, and this node goes on to hear what they say.
+    """
+    journal, event = ctx.ports.journal, ctx.op.event.id
+    while True:
+        try:
+            for step in _applicable(ctx, plan.rewind):
+                _perform(ctx, UNDO, step, limits.TAIL)
+            if entries.owed(journal.done(ctx.app, event)):
+                journal.mark(ctx.app, event, entries.PAID)
+        except errors.Permanent as error:
+            log.error("%s: the data cannot be put back, so nothing starts: %s", ctx.app, error)  # noqa: TRY400
+            with suppress(OSError):
+                ctx.ports.deploys.disown(ctx.app)
+                return journal.mark(ctx.app, event, entries.OWED)
+        except (errors.ClusterError, OSError) as error:
+            log.error("%s: the data is not put back yet: %s", ctx.app, error)  # noqa: TRY400
+        else:
+            return None
+        ctx.ports.clock.sleep(5.0)
 
 
 def _note_abort(ctx: Context, why: str) -> None:

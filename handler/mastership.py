@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from handler import lost
 from handler.context import Context
-from handler.core import names
+from handler.core import entries, names
 from handler.core.model import Kind, Role
 from handler.core.steps import (
     AwaitHealthy,
@@ -51,9 +51,14 @@ def _replaced(ctx: Context) -> bool:
 
 
 def _without_data(ctx: Context) -> bool:
-    """The node is the master, and its disk is an empty one: it must not start, and nobody has to wait for that."""
+    """The node is the master, and its disk is an empty one: it must not start, and nobody has to wait for that. What a trial that is
+    taken back has brought in, where nothing was, is not the app's data either.
+    """
     lives = residence(ctx.ports.store, ctx.app) or Residence()
-    return lives.placement.role(ctx.me) is Role.MASTER and bool(lost.complaint(ctx.ports, ctx.app, lives))
+    if lives.placement.role(ctx.me) is not Role.MASTER:
+        return False
+    tried = set() if ctx.outcome() == COMMITTED else entries.all_absent(ctx.ports.journal.done(ctx.app, ctx.op.event.id))
+    return bool(tried & set(lives.volumes) or lost.complaint(ctx.ports, ctx.app, lives))
 
 
 def _being_replaced(ctx: Context) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from handler import claims, errors, lost
-from handler.core import names, points, rollback
+from handler.core import copies, names, points, record, rollback
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
 from handler.residence import Residence, ended, residence
@@ -73,10 +73,10 @@ def _rollback(seen: Seen, op: Operation) -> Operation:
     op = replace(op, after=op.before)
     if not points.is_time(op.event.to):
         return _to_deploy(seen, op)
-    copies = _copies(seen, op)
-    found = points.newest(copies, op.event.to)
+    here = _copies(seen, op)
+    found = points.newest(here, op.event.to)
     if not found or found.keys() != set(op.volumes):
-        known = ", ".join(points.shared(copies)[:10])
+        known = ", ".join(points.shared(here)[:10])
         raise errors.BadInput(
             f"there is no snapshot of all volumes of {op.app} on {op.target} from {op.event.to} or before; there are: {known or 'none'}"
         )
@@ -128,6 +128,8 @@ def _takeover(seen: Seen, op: Operation) -> Operation:
             f"{me} has no copy of all volumes of {op.app} that is of one moment, only {', '.join(sorted(found.values()))}: "
             f'take it over on its slave, or with "force": true'
         )
+    if not op.event.force and (better := _better_elsewhere(seen, op)):
+        raise errors.BadInput(f'{better}, which {me} has not: take {op.app} over there, or with "force": true')
     slave = op.before.slave if op.before.slave not in ("", me) else master
     return replace(
         op,
@@ -136,6 +138,18 @@ def _takeover(seen: Seen, op: Operation) -> Operation:
         commit=str(seen.lives.record.get("commit") or ""),
         restore=tuple(sorted(found.items())),
     )
+
+
+def _better_elsewhere(seen: Seen, op: Operation) -> str:
+    """What the slave, when it is another node, says it has, and this one has not: what is here may be what an old move left."""
+    slave = op.before.slave
+    if slave in ("", op.event.master):
+        return ""
+    entry = seen.ports.store.get(names.node_key(slave))
+    said = copies.said_of({slave: record.loads(entry.value if entry else None)}, slave, op.app)
+    here = seen.ports.volumes.listed()
+    names_there = [name for volume in op.volumes if (name := copies.snapshot_of(said, volume)) and name not in here]
+    return f"{slave} says that it has {', '.join(names_there)}" if names_there else ""
 
 
 def _migrate(seen: Seen, op: Operation) -> Operation:

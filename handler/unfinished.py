@@ -5,7 +5,7 @@ from __future__ import annotations
 from handler.core import names, record
 from handler.core.entries import CONCLUDED
 from handler.ports import Ports
-from handler.residence import ABORTED
+from handler.residence import COMMITTED
 
 
 def operation_open(ports: Ports, app: str) -> bool:
@@ -24,20 +24,19 @@ def settled(ports: Ports, app: str) -> frozenset[str] | None:
     Asked before and after something that needs the app as it is, by who has not its lock: when both are the same, nothing came between.
     """
     ends = _ends(ports, app)
-    unsure = any(not end or (end == ABORTED and _in_the_middle(ports, app, event)) for event, end in ends.items())
+    unsure = any(not end or (_in_the_middle(ports, app, event) and not _committed(end)) for event, end in ends.items())
     return None if unsure else frozenset(ends)
 
 
 def _ends(ports: Ports, app: str) -> dict[str, str]:
-    """The outcome of each operation that has begun, empty as long as there is none."""
-    prefix, planned, ends = names.op_prefix(app), [], {}
-    for entry in ports.store.tree(prefix):
-        event, _, part = entry.key.removeprefix(prefix).partition("/")
-        if part == "plan":
-            planned.append(event)
-        elif part == "outcome":
-            ends[event] = str(record.loads(entry.value).get("outcome") or "broken")
-    return {event: ends.get(event, "") for event in planned}
+    """What the outcome of each operation that has begun says, empty as long as there is none."""
+    prefix = names.op_prefix(app)
+    found = {tuple(entry.key.removeprefix(prefix).split("/", 1)): entry.value for entry in ports.store.tree(prefix)}
+    return {event: found.get((event, "outcome"), "") for event, part in found if part == "plan"}
+
+
+def _committed(end: str) -> bool:
+    return bool(record.loads(end).get("outcome") == COMMITTED)
 
 
 def _in_the_middle(ports: Ports, app: str, event: str) -> bool:

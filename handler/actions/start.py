@@ -72,8 +72,6 @@ def _replace(ctx: Context, given: dict[str, str]) -> None:
         chronicle.keep(ctx.ports, ctx.app, ctx.op.event.id, [one for one in given if one not in known and volumes.exists(one)])
         _note_absent(ctx, given if ctx.op.moves else [one for one in given if not volumes.exists(one)])
     for volume, name in given.items():
-        if ctx.failed and not volumes.exists(volume) and not volumes.complete(name):
-            continue  # the disk is an empty one: nothing to take back, and nothing starts, see handler.lost
         volumes.restore(name, volume)
         if ctx.op.moves:
             volumes.adopt(name, ctx.op.address(ctx.op.source))

@@ -9,6 +9,7 @@ from handler import errors, holds, lost, trial
 from handler.context import Context
 from handler.core import limits, names, record
 from handler.core import steps as s
+from handler.core.model import Kind
 from handler.residence import ABORTED, Residence, residence
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,7 @@ def pre_copy(ctx: Context, step: s.PreCopy) -> None:
     Each volume gets a time of its own, since the app writes meanwhile: should the move end here, these must not be taken for a point from
     which to start. One volume alone is a point all the same: its snapshot is of one moment, as btrfs makes it in one step.
     """
-    if why := lost.complaint(ctx.ports, ctx.app, residence(ctx.ports.store, ctx.app) or Residence()):
-        raise errors.Permanent(why)
+    _check_data(ctx)
     clock, volumes, host = ctx.ports.clock, ctx.ports.volumes, ctx.op.address(step.to)
     for number in range(1, limits.ROUNDS + 1):
         began = clock.monotonic()
@@ -32,6 +32,14 @@ def pre_copy(ctx: Context, step: s.PreCopy) -> None:
         log.info("%s: copy round %d to %s took %.2f s", ctx.app, number, step.to, took)
         if took < limits.SHORT_ROUND or ctx.outcome() == ABORTED:
             return
+
+
+def _check_data(ctx: Context) -> None:
+    """What brings in other data, or ends the app, goes on without."""
+    if ctx.op.event.kind not in (Kind.DEPLOY, Kind.MIGRATE):
+        return
+    if why := lost.complaint(ctx.ports, ctx.app, residence(ctx.ports.store, ctx.app) or Residence()):
+        raise errors.Permanent(why)
 
 
 def _present(ctx: Context, volumes: tuple[str, ...]) -> list[str]:
@@ -127,6 +135,7 @@ def snapshot_volumes(ctx: Context, step: s.SnapshotVolumes) -> None:
     What the app gave up once, and the new version has again, will be written to as well.
     """
     if ctx.hear("snapshots") is None:
+        _check_data(ctx)
         again = ctx.spec(ctx.op.deploy_id).volumes if ctx.op.new_code and ctx.me == ctx.op.target else ()
         ctx.say("snapshots", ctx.ports.volumes.snapshot(_present(ctx, tuple(dict.fromkeys((*step.volumes, *again))))))
 

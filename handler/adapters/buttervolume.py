@@ -53,6 +53,8 @@ _LOOK_AGAIN = 0.2
 _LISTED = re.compile(r"^ID \d+ gen \d+ cgen (?P<born>\d+) top level \d+ received_uuid (?P<received>\S+)\s+path (?P<path>.+)$")
 """A line of ``btrfs subvolume list -c -R``."""
 _NO_PARENT = "cannot find parent"
+_NOTHING_SENT = "empty stream"
+"""What the receiver says when the sender has ended at once: its parent was another migrate's, which dropped it in this very moment."""
 
 
 class Buttervolume:
@@ -135,10 +137,11 @@ class Buttervolume:
         try:
             self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
         except Permanent as error:
-            if _NO_PARENT not in str(error):
+            if _NO_PARENT in str(error):
+                self._forget_sent(volume, host, lambda _marker: True)  # so that the next send is in full
+            elif _NOTHING_SENT not in str(error):
                 raise
             guard()
-            self._forget_sent(volume, host, lambda _marker: True)  # so that the next send is in full
             self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
 
     def _forget_sent(self, volume: str, host: str, useless: Callable[[str], bool]) -> None:

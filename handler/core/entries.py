@@ -14,8 +14,15 @@ BEFORE = "before"
 """Phase until the outcome."""
 UNDO = "undo"
 """Phase in which a part that failed is taken back."""
+OWED, PAID = "the data is to be put back", "the data was put back"
+"""What an abort could not put back: nothing starts, and it is tried again, until it was; or until a later commit brings other data."""
 CONCLUDED = "concluded"
 """Nothing more will be done on this node for the operation."""
+
+
+def owed(entries: Collection[str]) -> bool:
+    """Whether an abort still has to put the data back, and no later commit has made that needless."""
+    return OWED in entries and not {PAID, CONCLUDED} & set(entries)
 
 
 def begun(phase: str, step: Step) -> str:

@@ -133,6 +133,29 @@ def test_copies_that_the_other_side_has_forgotten_are_no_reason_not_to_send(tmp_
     assert kept == {data, f"{data}@10.0.0.3", f"{database}@10.0.0.2", "data@2026-01-02T00:00:00@10.0.0.2"}
 
 
+def test_a_send_whose_parent_is_dropped_in_that_moment_is_done_with_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two migrates of one app to one node; the one that is over drops its snapshot."""
+    plugin = Sender(tmp_path)
+    data, dropped = "data@2026-01-01T00:00:00", "data@2026-01-02T00:00:00"
+    plugin.there = {data, dropped}
+    for name in (data, f"{data}@10.0.0.2", dropped, f"{dropped}@10.0.0.2"):
+        (plugin.root / name).mkdir()
+    ask, asked = plugin._ask, []
+
+    def racing(verb: str, path: str, body: Mapping[str, Any] | None, seconds: float = 0) -> dict[str, Any]:
+        asked.append(path)
+        if len(asked) == 1:
+            for name in (f"{dropped}@10.0.0.2", dropped):
+                (plugin.root / name).rmdir()
+            raise Permanent("Buttervolume: ERROR: empty stream is not considered valid")
+        return ask(verb, path, body, seconds)
+
+    monkeypatch.setattr(plugin, "_ask", racing)
+    plugin.send("data@2026-01-03T00:00:00", "10.0.0.2", lambda: None)
+    assert "data@2026-01-03T00:00:00" in plugin.there
+    assert f"{data}@10.0.0.2" in {path.name for path in plugin.root.iterdir()}, "the parent that is left is used"
+
+
 def test_a_send_that_fails_for_another_reason_keeps_the_parents(tmp_path: Path) -> None:
     plugin = Sender(tmp_path, "ssh: connect to host 10.0.0.2 port 1122: Connection refused")
     for name in ("data@2026-01-01T00:00:00", "data@2026-01-01T00:00:00@10.0.0.2"):

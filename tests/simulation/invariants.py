@@ -284,7 +284,7 @@ def i4_the_app_is_where_the_last_commit_says(run: Run, app: App) -> str:
 
 
 def i5_no_hold_is_left(run: Run, app: App) -> str:
-    return f"I5: {app.name} is still held" if app.hold in run.world.kv else ""
+    return f"I5: {app.name} is still held" if app.hold in run.world.kv and app.name not in run.gutted else ""
 
 
 def i4_the_slave_stands_by(run: Run, app: App) -> str:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from faults import disk_lost, power_lost, volumes_lost
-from memory_docker import BOOTED, START
+from faults import disk_lost, handler_killed, power_lost, volumes_lost
+from memory_docker import BOOTED, START, Volumes
 from story import QUIET, Story
 from world import Node
 
 from handler.core import names
+from handler.errors import CommandFailed
 
 Loss = Callable[[Story, Node, float], None]
 LOSSES = [disk_lost, volumes_lost]
@@ -85,12 +86,105 @@ def test_what_is_lost_can_be_destroyed_and_deployed_anew() -> None:
     assert story.copies & story.n2.aside, "a rollback can still go to them"
 
 
-def test_a_rollback_that_lost_its_disk_in_the_middle_leaves_nothing_held() -> None:
-    """There is nothing to take back."""
+def test_what_lost_its_disk_in_a_trial_is_not_taken_back_and_waits_for_a_takeover() -> None:
+    """The old version must not serve what the trial left, should the disk come back; a takeover ends the hold."""
     story = Losing(lambda *_: None)
     story.tell(300.0, "deploy", master="n1", slave="n2", update=True)
     story.when("n1", "before begun start the containers", 2, lambda node: volumes_lost(story, node, 10.0))
+    story.tell(600.0, "takeover", master="n2", force=True)
     story.go()
-    assert list(story.outcomes.values()) == ["committed", "aborted"]
+    assert list(story.outcomes.values()) == ["committed", "aborted", "committed"]
     assert story.app.hold not in story.world.kv
     assert not story.n1.volumes
+
+
+def not_mounted(story: Story, node: Node) -> None:
+    """Power loss; at the boot the disk is not mounted. It is so 200 s later, and the worker is restarted to see it."""
+    power_lost(story, node, 20.0)
+    away = dict(node.volumes), dict(node.snapshots), set(node.aside)
+    for part in (node.volumes, node.snapshots, node.aside):
+        part.clear()  # type: ignore[attr-defined]
+
+    def mounted() -> None:
+        node.volumes.update(away[0])
+        node.snapshots.update(away[1])
+        node.aside.update(away[2])
+        handler_killed(story, node, 3.0)
+
+    story.later(story.world.now + 200.0, mounted)
+
+
+def before(story: Story, seconds: float) -> str:
+    """A time so many seconds after the beginning, as a rollback names it."""
+    return f"{datetime.fromtimestamp(START + story.world.now + seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+@pytest.mark.parametrize("kind", ["rollback", "deploy"])
+def test_a_trial_is_taken_back_when_the_disk_is_mounted_late(kind: str) -> None:
+    """Not before, and not never: the data is as it was when the old version serves again."""
+    story = Losing(lambda *_: None)
+    payload = {"to": before(story, 100.0)} if kind == "rollback" else {"master": "n1", "slave": "n2", "update": True}
+    story.tell(300.0, kind, **payload)
+    story.when("n1", "before begun wait until deploy", 2, lambda node: not_mounted(story, node))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+    assert story.has(story.n1) == story.acked[story.app.name]
+    assert story.n1.containers[story.app.project].state == "running"
+
+
+def test_a_rollback_that_fails_where_nothing_was_leaves_nothing_that_is_taken_for_the_data() -> None:
+    """It can be sent again."""
+    story = Losing(power_lost)
+    story.later(story.world.now + 201.0, story.n1.volumes.clear)
+    to = before(story, 190.0)
+    story.tell(300.0, "rollback", to=to)
+    story.when("n1", "before begun wait until deploy", 2, lambda node: handler_killed(story, node, 3.0))
+    left: list[object] = []
+    story.later(story.world.now + 400.0, lambda: left.append((dict(story.n1.volumes), story.n1.containers.get(story.app.project))))
+    story.tell(450.0, "rollback", to=to)
+    story.go()
+    assert left == [({}, None)]
+    assert list(story.outcomes.values()) == ["committed", "aborted", "committed"]
+    assert story.has(story.n1)
+
+
+@pytest.mark.parametrize("then", ["nothing", "deploy", "rollback", "mended"])
+def test_what_cannot_be_put_back_is_not_taken_for_the_data(then: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``btrfs`` refuses to put back what was before ``update.sh``, until that is mended: nothing serves what that left, or builds on it."""
+    story = Losing(lambda *_: None)
+    restore, refused = Volumes.restore, [False]
+
+    def refusing(volumes: Volumes, snapshot: str, volume: str) -> None:
+        if refused[0]:
+            raise CommandFailed("btrfs failed", "Structure needs cleaning")
+        restore(volumes, snapshot, volume)
+
+    def fails(node: Node) -> None:
+        refused[0] = True
+        story.world.sick.update({one for _, one in node.deploys})
+        story.later(story.world.now + 100.0, story.world.sick.clear)
+        if then != "mended":
+            story.gutted[story.app.name] = "n1"  # for the invariants it is as if its data was lost
+
+    monkeypatch.setattr(Volumes, "restore", refusing)
+    story.tell(300.0, "deploy", master="n1", slave="n2", update=True)
+    story.when("n1", "before begun wait until deploy", 2, fails)
+    if then == "mended":
+        story.later(story.world.now + 450.0, lambda: refused.__setitem__(0, False))
+    if then in ("deploy", "rollback"):
+        story.tell(500.0, then, **({"to": before(story, 200.0)} if then == "rollback" else {"master": "n1", "slave": "n2"}))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted", *(["aborted"] if then in ("deploy", "rollback") else [])]
+    assert bool(story.n1.containers) == (then == "mended")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_takeover_where_an_old_move_left_something_is_refused_while_the_slave_has_more(force: bool) -> None:
+    story = Losing(lambda *_: None)
+    story.tell(60.0, "deploy", master="n3", slave="n2")
+    story.when("n3", "before begun wait until deploy", 1, lambda node: story.world.sick.update({one for _, one in node.deploys}))
+    story.later(story.world.now + 400.0, lambda: power_lost(story, story.n1, 1000.0))
+    story.tell(450.0, "takeover", master="n3", force=force)
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted", "committed" if force else "aborted"]
+    assert force or "n2 says that it has" in story.why()
