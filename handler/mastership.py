@@ -37,8 +37,8 @@ def left_out(ctx: Context, step: Step, *, superseded: bool) -> bool:
     ``superseded`` when a later operation has begun before this part of the operation was taken up again.
     """
     if isinstance(step, STARTING):
-        gone = isinstance(step, (*SERVING, AwaitHealthy)) and ctx.persist(lambda: _without_data(ctx))
-        return superseded or bool(gone or ctx.persist(lambda: _replaced(ctx) or _being_replaced(ctx)))
+        serving = isinstance(step, (*SERVING, AwaitHealthy))
+        return superseded or bool(ctx.persist(lambda: _replaced(ctx) or _being_replaced(ctx) or (serving and _without_data(ctx))))
     return isinstance(step, ANNOUNCING) and bool(ctx.persist(lambda: _replaced(ctx)))
 
 

@@ -13,7 +13,7 @@ from handler.ports import Ports
 from handler.residence import Residence, operation, operations, residence
 from handler.settings import Settings
 from handler.snapshot import recover
-from handler.unfinished import operation_open
+from handler.unfinished import end_again, operation_open
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     """
     recover(ports, app)
     if operation_open(ports, app):
+        end_again(ports, app)
         return False
     lives = residence(ports.store, app)
     if lives is None:

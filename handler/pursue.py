@@ -23,7 +23,6 @@ from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
 from handler.residence import ABORTED, COMMITTED, Residence, operations, residence
-from handler.unfinished import without_end
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +51,11 @@ def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
     An operation that ended, and that others followed, is skipped unless we were in the middle of it: what came after knows better.
     """
     complete, missed = True, []
-    known, open_still = operations(ports.store, app), without_end(ports, app)
+    known = operations(ports.store, app)
     _forget_journals(ports, app)
     for number, op in enumerate(known):
         ctx, later = Context(op, ports, drivers), known[number + 1 :]
         if concluded(ctx):
-            if op.event.id in open_still:
-                ctx.abort("it ended once, and Consul does not know of it any more: a backup of before was restored")
             continue
         found = ctx.outcome()
         if not found or not later or _due(ctx, drivers, found, later):

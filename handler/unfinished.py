@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from handler.core import names, record
 from handler.core.entries import CONCLUDED
 from handler.ports import Ports
-from handler.residence import COMMITTED
+from handler.residence import ABORTED, COMMITTED, outcome
+
+log = logging.getLogger(__name__)
 
 
 def operation_open(ports: Ports, app: str) -> bool:
@@ -13,9 +17,13 @@ def operation_open(ports: Ports, app: str) -> bool:
     return any(not end or _in_the_middle(ports, app, event) for event, end in _ends(ports, app).items())
 
 
-def without_end(ports: Ports, app: str) -> set[str]:
-    """The events whose operations have no outcome, as far as Consul knows."""
-    return {event for event, end in _ends(ports, app).items() if not end}
+def end_again(ports: Ports, app: str) -> None:
+    """End what has no outcome although this node has concluded it: a backup of before was restored, and nobody would ever end it."""
+    for event, end in _ends(ports, app).items():
+        if not end and CONCLUDED in ports.journal.done(app, event):
+            log.error("%s: %s ended once, and Consul does not know of it any more: it is aborted", app, event)
+            value = outcome(ABORTED, ports.members.me(), why="it ended once, and a backup of Consul of before was restored")
+            ports.store.transact([names.create_outcome(app, event, value)])
 
 
 def settled(ports: Ports, app: str) -> frozenset[str] | None:

@@ -13,8 +13,8 @@ from world import Node, World
 from handler import errors
 from handler.core import limits, names, record
 from handler.core.entries import CONCLUDED
+from handler.node import resume_app
 from handler.ports import Entry
-from handler.pursue import pursue
 from handler.unfinished import operation_open
 
 
@@ -83,7 +83,7 @@ def test_an_operation_whose_end_a_restored_consul_does_not_know_ends_again() -> 
     world.write(names.op_key(op.app, op.event.id, "plan"), record.operation(op))
     node = world.nodes["c"]
     node.journal[op.app, op.event.id] = frozenset([CONCLUDED])
-    pursue(ports(world, node), ("btrfs",), op.app)
+    resume_app(ports(world, node), op.app)
     assert not operation_open(ports(world, node), op.app)
     assert record.loads(world.kv[names.op_key(op.app, op.event.id, "outcome")].value)["outcome"] == "aborted"
 
