@@ -8,8 +8,12 @@ After a commit all volumes of the record are live on the master, since compose m
 from __future__ import annotations
 
 from handler.core import entries
+from handler.core.model import Kind
 from handler.ports import Ports
 from handler.residence import Residence
+
+NEEDING = (Kind.DEPLOY, Kind.MIGRATE)
+"""Events whose operations build on the data that is here; the others bring in other data, or end the app, and go on without."""
 
 
 def complaint(ports: Ports, app: str, lives: Residence) -> str:

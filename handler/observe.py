@@ -44,8 +44,8 @@ def observe(ports: Ports, event: Event) -> Operation:
         started=now.isoformat(timespec="seconds"),
     )
     op = _KINDS[event.kind](seen, blank)
-    begins = event.kind in (Kind.DEPLOY, Kind.MIGRATE) and op.before.master == ports.members.me()
-    if begins and (why := lost.complaint(ports, event.app, seen.lives)):
+    builds_on_it = event.kind in lost.NEEDING and op.before.master == ports.members.me()
+    if builds_on_it and (why := lost.complaint(ports, event.app, seen.lives)):
         raise errors.BadInput(why)
     if op.before.master:  # what the app gave up goes where it goes, and ends with it
         op = replace(op, volumes=tuple(dict.fromkeys((*op.volumes, *claims.volumes_of(ports.store, event.app)))))

@@ -49,6 +49,11 @@ class Residence:
         return str(self.record.get("deploy_id") or "")
 
 
+def is_still(store: Store, app: str, event: str) -> bool:
+    """Whether the app lives as the commit of ``event`` said. Asked before a copy is sent that has waited: the last that comes counts."""
+    return (residence(store, app) or Residence()).event == event
+
+
 def outcome(found: str, by: str, **more: Any) -> str:
     """The value of ``op/<name>/<event>/outcome``; a commit adds its ``record``."""
     return record.dumps({"outcome": found, "by": by, **more})

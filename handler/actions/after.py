@@ -12,7 +12,7 @@ from handler.core import checks, copies, history, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import Delete, DeleteTree, Op
 from handler.core.model import Role
-from handler.residence import Residence, operations, residence
+from handler.residence import Residence, is_still, operations, residence
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +78,7 @@ def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
 
 
 def _still_in_service(ctx: Context) -> None:
-    """A send may wait for another one, and what comes last counts as the newest copy."""
-    if (residence(ctx.ports.store, ctx.app) or Residence()).event != ctx.op.event.id:
+    if not is_still(ctx.ports.store, ctx.app, ctx.op.event.id):
         raise errors.Permanent(f"{ctx.app} was changed meanwhile: who did that sends the copy")
 
 

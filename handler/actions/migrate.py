@@ -7,7 +7,7 @@ import logging
 from handler import errors, snapshot
 from handler.context import Context
 from handler.core import steps as s
-from handler.residence import Residence, residence
+from handler.residence import is_still, residence
 from handler.unfinished import settled
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def _guard(ctx: Context) -> None:
     """A send may wait for another one, and meanwhile a newer version may be deployed, and may have sent its first copy."""
     ctx.guard()
     origin = ctx.op.origin
-    if origin and origin.keeps and (residence(ctx.ports.store, origin.app) or Residence()).event != origin.event:
+    if origin and origin.keeps and not is_still(ctx.ports.store, origin.app, origin.event):
         raise errors.Permanent(f"{origin.app} was deployed anew meanwhile: send the event again")
 
 

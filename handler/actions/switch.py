@@ -9,7 +9,6 @@ from handler import errors, holds, lost, trial
 from handler.context import Context
 from handler.core import limits, names, record
 from handler.core import steps as s
-from handler.core.model import Kind
 from handler.residence import ABORTED, Residence, residence
 
 log = logging.getLogger(__name__)
@@ -35,10 +34,8 @@ def pre_copy(ctx: Context, step: s.PreCopy) -> None:
 
 
 def _check_data(ctx: Context) -> None:
-    """What brings in other data, or ends the app, goes on without."""
-    if ctx.op.event.kind not in (Kind.DEPLOY, Kind.MIGRATE):
-        return
-    if why := lost.complaint(ctx.ports, ctx.app, residence(ctx.ports.store, ctx.app) or Residence()):
+    lives = residence(ctx.ports.store, ctx.app) or Residence()
+    if ctx.op.event.kind in lost.NEEDING and (why := lost.complaint(ctx.ports, ctx.app, lives)):
         raise errors.Permanent(why)
 
 
