@@ -112,5 +112,5 @@ class Daemons:
                 return resume_app(mine, name, anew=True)
             except errors.StoreUnavailable:
                 committing = True
-            except errors.ClusterError:
+            except (errors.ClusterError, OSError):  # what handler.resume.each survives: looked at again later
                 return False

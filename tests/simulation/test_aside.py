@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from builders import operation, takeover
-from faults import cut_from_consul, cut_from_peers, handler_killed, isolated, power_lost, volumes_in_use
+from faults import cut_from_consul, cut_from_peers, disk_full, handler_killed, isolated, power_lost, volumes_in_use
 from memory import ports
 from memory_docker import Volumes
 from story import QUIET, Story
@@ -73,6 +73,18 @@ def test_what_an_app_left_that_was_destroyed_before_such_things_were_noted_is_pu
     story.tell(120.0, "takeover", master="n2", force=True)
     story.go()
     assert list(story.outcomes.values()) == ["committed", "committed", "committed", "aborted"]
+
+
+def test_a_disk_that_is_full_when_the_worker_starts_only_delays_what_is_put_aside_then() -> None:
+    story = Story(replace(QUIET, copying=1.0))
+    n2 = story.world.nodes["n2"]
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "destroy")
+    story.later(story.world.now + 80.0, n2.aside.clear)
+    story.later(story.world.now + 81.0, lambda: handler_killed(story, n2, 1.0))
+    story.later(story.world.now + 81.0, lambda: disk_full(story, n2, 20.0))
+    story.go()
+    assert n2.aside
 
 
 def test_what_a_replaced_master_kept_is_no_copy_however_many_operations_follow() -> None:
