@@ -61,13 +61,19 @@ def test_a_slave_that_learns_of_a_destroy_late_does_not_put_the_next_app_s_copy_
     assert list(story.outcomes.values()) == ["committed"] * 4
 
 
-def test_what_an_app_left_that_was_destroyed_before_such_things_were_noted_is_put_aside_when_the_worker_starts() -> None:
+def destroyed_before_that_was_noted() -> tuple[Story, Node]:
+    """Nothing of what the destroyed app left on n2 is noted as put aside when the worker there starts again, after 81 s."""
     story = Story(replace(QUIET, copying=1.0))
     n2 = story.world.nodes["n2"]
     story.tell(1.0, "deploy", master="n1", slave="n2")
     story.tell(60.0, "destroy")
     story.later(story.world.now + 80.0, n2.aside.clear)
     story.later(story.world.now + 81.0, lambda: handler_killed(story, n2, 1.0))
+    return story, n2
+
+
+def test_what_an_app_left_that_was_destroyed_before_such_things_were_noted_is_put_aside_when_the_worker_starts() -> None:
+    story, _ = destroyed_before_that_was_noted()
     story.when("n1", "before begun commit", 2, lambda node: cut_from_peers(story, node, 100.0))
     story.tell(90.0, "deploy", master="n1", slave="n2")
     story.tell(120.0, "takeover", master="n2", force=True)
@@ -76,12 +82,7 @@ def test_what_an_app_left_that_was_destroyed_before_such_things_were_noted_is_pu
 
 
 def test_a_disk_that_is_full_when_the_worker_starts_only_delays_what_is_put_aside_then() -> None:
-    story = Story(replace(QUIET, copying=1.0))
-    n2 = story.world.nodes["n2"]
-    story.tell(1.0, "deploy", master="n1", slave="n2")
-    story.tell(60.0, "destroy")
-    story.later(story.world.now + 80.0, n2.aside.clear)
-    story.later(story.world.now + 81.0, lambda: handler_killed(story, n2, 1.0))
+    story, n2 = destroyed_before_that_was_noted()
     story.later(story.world.now + 81.0, lambda: disk_full(story, n2, 20.0))
     story.go()
     assert n2.aside

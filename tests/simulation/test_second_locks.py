@@ -1,7 +1,5 @@
 """Looks that a step makes once more, right before what cannot be undone: what was true when it began may not be so any more."""
 
-import json
-
 import pytest
 from builders import APP, operation
 from memory import ports
@@ -24,7 +22,7 @@ class Two:
     """The app with two volumes on a, and b; seen from ``me``."""
 
     def __init__(self, me: str, op: Operation) -> None:
-        self.world, self.op = World(1, ("a", "b")), op
+        self.world = World(1, ("a", "b"))
         self.a, self.b = self.world.nodes.values()
         for volume in (DATA, DB):
             self.a.volumes[volume] = ["w0"]
@@ -37,12 +35,6 @@ class Two:
         value = outcome(COMMITTED, "a", record={"master": "a", "slave": "b", "volumes": [DATA, DB]})
         self.world.write(names.op_key(APP, event, "outcome"), value)
 
-    def say(self, part: str, value: object) -> None:
-        self.world.write(names.op_key(APP, self.op.event.id, part), json.dumps(value))
-
-    def heard(self, part: str) -> dict[str, object] | None:
-        return self.ctx.hear(part)
-
 
 def test_the_first_copy_is_not_sent_when_another_operation_was_committed_while_it_waited() -> None:
     """It would be the slave's newest, and is older than what that one has sent."""
@@ -54,7 +46,7 @@ def test_the_first_copy_is_not_sent_when_another_operation_was_committed_while_i
     with pytest.raises(Permanent, match="was changed meanwhile"):
         after.copy_to_slave(two.ctx, s.CopyToSlave("b"))
     assert not two.b.snapshots
-    assert "changed" in str((two.heard("sent") or {})["error"])
+    assert "changed" in str((two.ctx.hear("sent") or {})["error"])
 
 
 def test_the_first_copy_is_sent_by_who_still_has_the_app() -> None:
@@ -68,7 +60,7 @@ def test_a_target_that_is_given_less_than_all_volumes_does_not_start() -> None:
     """Compose would make the others, empty."""
     two = Two("b", MOVE)
     two.b.snapshots[f"{DATA}@t"] = Snapshot(("w0",), received=True)
-    two.say("released", {"snapshots": {DATA: f"{DATA}@t"}})
+    two.ctx.say("released", {"snapshots": {DATA: f"{DATA}@t"}})
     with pytest.raises(Permanent, match=f"a has released no snapshot of {DB}"):
         start.verify_copies(two.ctx, s.VerifyCopies())
 
@@ -78,5 +70,5 @@ def test_a_source_whose_disk_goes_while_the_app_stops_releases_nothing() -> None
     del two.a.volumes[DB]
     with pytest.raises(Permanent, match=f"{DB} of {APP} is not on a any more"):
         switch.snapshot_volumes(two.ctx, s.SnapshotVolumes((DATA, DB)))
-    assert two.heard("snapshots") is None
+    assert two.ctx.hear("snapshots") is None
     assert not two.a.snapshots
