@@ -1,5 +1,7 @@
 """Run the benchmarks and write bench/results/latest.rst."""
 
+import os
+import platform
 import sys
 from pathlib import Path
 
@@ -16,6 +18,9 @@ Measured
 Times are in milliseconds where nothing else is said: minimum, median, maximum. The ratio is that of the medians; both were taken in the same run, in turns.
 
 """
+MACHINE = f"""
+Python {platform.python_version()} ({platform.python_compiler()}), {os.cpu_count()} cores.
+"""
 
 
 def main() -> int:
@@ -29,7 +34,7 @@ def main() -> int:
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     rule = "  ".join("=" * width for width in widths)
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
-    text = "\n".join([rule, lines[0], rule, *lines[1:], rule]) + "\n"
+    text = "\n".join([rule, lines[0], rule, *lines[1:], rule]) + "\n" + MACHINE
     RESULTS.write_text(EXPLAINED + text)
     print(text)
     return 0
