@@ -23,14 +23,17 @@ HTTP, HTTPS = 8080, 8443
 
 def nodes() -> list[Node]:
     """The nodes that exist now."""
-    listed = run(["docker", "ps", "-a", "--filter", f"label={LABEL}", "--format", "{{.Names}}"]).stdout.split()
-    return sorted((Node(int(name.rpartition("node")[2])) for name in listed if "-node" in name), key=lambda n: n.number)
+    return _listed("-a")
 
 
 def running() -> list[Node]:
     """The nodes that have power."""
-    listed = run(["docker", "ps", "--filter", f"label={LABEL}", "--format", "{{.Names}}"]).stdout.split()
-    return [n for n in nodes() if n.container in listed]
+    return _listed()
+
+
+def _listed(*which: str) -> list[Node]:
+    names = run(["docker", "ps", *which, "--filter", f"label={LABEL}", "--format", "{{.Names}}"]).stdout.split()
+    return sorted((Node(int(name.rpartition("node")[2])) for name in names if "-node" in name), key=lambda n: n.number)
 
 
 def by_name(name: str) -> Node:
@@ -230,7 +233,8 @@ def _members(witness: Node) -> dict[str, bool]:
 def together() -> bool:
     """Whether every node takes every other for alive."""
     try:
-        return all(all(_members(one).get(other.name, False) for other in running()) for one in running())
+        all_of_them = running()
+        return all(all(seen.get(one.name, False) for one in all_of_them) for seen in map(_members, all_of_them))
     except LabError:
         return False
 

@@ -22,6 +22,8 @@ SELDOM = " interval: 20s"
 """Of dozens of apps, health checks would be what the machine does most. Not more seldom: after a pause Docker calls a container unhealthy
 until its next check.
 """
+PAUSE = 0.4
+"""Seconds between looks: each starts programs on a node, on the cores that have to do what is waited for."""
 
 
 @dataclass
@@ -73,8 +75,8 @@ class App:
 
     def outcome(self, seconds: float = 120) -> dict:
         """The outcome of the last event."""
-        key = names.op_key(self.app, self.event, "outcome")
-        return wait_until(f"outcome of {self.app}", lambda: apps.kv(self.seen_from, key), seconds, 0.1)
+        key, node = names.op_key(self.app, self.event, "outcome"), self.seen_from
+        return wait_until(f"outcome of {self.app}", lambda: apps.kv(node, key), seconds, PAUSE)
 
     def deploy(self, master: str, slave: str = "", **values: object) -> dict:
         """Deploy and return the outcome; a new app is reached through every node some moments after its commit."""
@@ -230,7 +232,7 @@ def eventually(what: str, condition: object, seconds: float = 60) -> None:
             return
         if time.monotonic() > deadline:
             pytest.fail(f"{what}: {complaint}")
-        time.sleep(0.2)
+        time.sleep(PAUSE)
 
 
 def lasts(seconds: float) -> None:
