@@ -16,8 +16,8 @@ dev: venv  ## an environment to work in; prints how to use it
 test: prepare venv  ## every tier: core, simulation, component, lab; installs what it needs
 	$(PYTHON) -m pytest tests
 
-test-faults: prepare venv  ## crashes at every step, power losses, partitions: 40 minutes more
-	$(PYTHON) -m pytest --faults tests/lab/test_crash_points.py tests/lab/test_faults.py
+test-faults: prepare venv  ## crashes at every step, power losses, partitions: 45 minutes more
+	$(PYTHON) -m pytest --faults -m faults tests/lab
 
 test-quick: venv  ## the tiers that need only Python
 	$(PYTHON) -m pytest tests/core tests/simulation

@@ -6,7 +6,6 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +21,9 @@ SELDOM = " interval: 20s"
 """Of dozens of apps, health checks would be what the machine does most. Not more seldom: after a pause Docker calls a container unhealthy
 until its next check.
 """
+STOP_APPS = """docker ps --format '{{.ID}} {{.Label "com.docker.compose.project"}}' |
+    awk '$2 && $2 != "cluster" {print $1}' | xargs -r docker stop -t 1"""
+"""Nobody starts them again before their node boots: what a person has stopped stays so."""
 PAUSE = 0.4
 """Seconds between looks: each starts programs on a node, on the cores that have to do what is waited for."""
 
@@ -134,10 +136,10 @@ class App:
 
 
 class Lab:
-    """The three nodes. ``made`` are the apps of the present module."""
+    """The three nodes."""
 
-    def __init__(self, folder: Path, made: list[App]) -> None:
-        self.folder, self.made = folder, made
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.number = 0
 
     def node(self, name: str) -> Node:
@@ -156,7 +158,6 @@ class Lab:
         self.number += 1
         app = App(self, f"{name}{self.number}", self.folder / f"{name}{self.number}")
         app.publish(**changes)
-        self.made.append(app)
         return app
 
     def git_cut(self, name: str) -> None:
@@ -167,37 +168,22 @@ class Lab:
 
 
 @pytest.fixture(scope="session")
-def made() -> list[App]:
-    """The apps that the present module has made."""
-    return []
-
-
-@pytest.fixture(scope="module", autouse=True)
-def destroyed_afterwards(made: list[App]) -> Iterator[None]:
-    """What a module has left is destroyed: the health checks of all apps there ever were took both cores in the end."""
-    yield
-    if made:
-        wait_until("all nodes know each other", cluster.together, 120, 0.5)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(_destroy, made))
-    made.clear()
-
-
-def _destroy(app: App) -> None:
-    if app.record():
-        app.send("destroy")
-        app.outcome()
-
-
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory, made: list[App]) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Starts three nodes, or takes those that run when CLUSTER_LAB_REUSE is set; then they stay as well."""
     reuse = bool(os.environ.get("CLUSTER_LAB_REUSE")) and len(cluster.running()) == 3
     if not reuse:
         cluster.up(3)
-    yield Lab(tmp_path_factory.mktemp("apps"), made)
+    yield Lab(tmp_path_factory.mktemp("apps"))
     if not os.environ.get("CLUSTER_LAB_REUSE"):
         cluster.down()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stopped_afterwards() -> Iterator[None]:
+    """Apps of former modules are of no use, and the health checks of all that there ever were would take both cores in the end."""
+    yield
+    for node in cluster.running():
+        node.inside(["sh", "-c", STOP_APPS], check=False)  # of a node that is just starting, some stay
 
 
 @pytest.fixture(autouse=True)

@@ -30,6 +30,7 @@ def settled(lab: Lab, app: App) -> None:
     assert app.read("node3") == app.lines
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("victim", "part"), [("node1", "prepared"), ("node2", "released")], ids=["source", "target"])
 def test_a_worker_killed_in_the_middle_of_a_move(lab: Lab, victim: str, part: str) -> None:
     """It is started again by Docker's restart policy; kills at every step are in test_crash_points.py."""
@@ -68,6 +69,7 @@ def test_a_master_that_lost_power_serves_again_when_it_is_back(lab: Lab) -> None
     settled(lab, app)
 
 
+@pytest.mark.faults
 def test_while_a_node_boots_no_request_reaches_another_app(lab: Lab) -> None:
     """dockerd tries to start all that ran, and fails; addresses go from one container to the next within moments."""
     node = lab.node("node1")

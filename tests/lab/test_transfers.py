@@ -110,6 +110,7 @@ def test_disks_that_stand_still_most_of_the_time_only_make_a_move_slow(lab: Lab,
     home.data_is_complete()
 
 
+@pytest.mark.faults
 def test_a_clock_wrong_by_an_hour_on_one_node_loses_nothing(lab: Lab, home: Home) -> None:
     """Covered: names of snapshots and deploys, and dates, which the handler and Buttervolume make. Consul counts durations only."""
     app = home.app
