@@ -233,8 +233,8 @@ def _members(witness: Node) -> dict[str, bool]:
 def together() -> bool:
     """Whether every node takes every other for alive."""
     try:
-        all_of_them = running()
-        return all(all(seen.get(one.name, False) for one in all_of_them) for seen in map(_members, all_of_them))
+        alive = running()
+        return all(all(seen.get(one.name, False) for one in alive) for seen in map(_members, alive))
     except LabError:
         return False
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from clusterlab.run import CACHE, run, step
 
 HOME = CACHE / "venv"
-DISTRIBUTION_S = Path("/usr/bin/python3")
+SYSTEM_PYTHON = Path("/usr/bin/python3")
 """Debian and the like build theirs with profile-guided optimisation; what a version manager compiles is often a quarter slower."""
-FIT = "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"
-"""New enough, and able to make environments."""
+IS_FIT = "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"
+"""Ends well in an interpreter that can make environments and is as new as ``setup.py`` asks for."""
 IMAGE_PYTHON = "3.13"
 """Python of debian:trixie."""
 
@@ -29,8 +29,8 @@ def python() -> Path:
 
 def _base() -> str | Path:
     """The distribution's interpreter where that is fit, else the one that runs the lab."""
-    fit = DISTRIBUTION_S.exists() and run([DISTRIBUTION_S, "-c", FIT], check=False).returncode == 0
-    return DISTRIBUTION_S if fit else sys.executable
+    fit = SYSTEM_PYTHON.exists() and run([SYSTEM_PYTHON, "-c", IS_FIT], check=False).returncode == 0
+    return SYSTEM_PYTHON if fit else sys.executable
 
 
 def wheels(name: str, requirements: Sequence[str]) -> Path:

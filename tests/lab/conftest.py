@@ -17,13 +17,13 @@ from clusterlab.run import PROJECT, LabError, wait_until
 from handler.core import names
 
 HELLO = PROJECT / "examples" / "hello"
-SELDOM = " interval: 20s"
-"""Of dozens of apps, health checks would be what the machine does most. Not more seldom: after a pause Docker calls a container unhealthy
-until its next check.
+HEALTH_INTERVAL = "20s"
+"""Between health checks of an app that is up: each costs the machine a good part of a second. Not longer: after a pause Docker calls a
+container unhealthy until its next check.
 """
 STOP_APPS = """docker ps --format '{{.ID}} {{.Label "com.docker.compose.project"}}' |
     awk '$2 && $2 != "cluster" {print $1}' | xargs -r docker stop -t 1"""
-"""Nobody starts them again before their node boots: what a person has stopped stays so."""
+"""What a person has stopped stays so, until the worker of that node starts anew."""
 PAUSE = 0.4
 """Seconds between looks: each starts programs on a node, on the cores that have to do what is waited for."""
 
@@ -62,7 +62,9 @@ class App:
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(HELLO, self.folder)
         compose = self.folder / "docker-compose.yml"
-        compose.write_text(compose.read_text().replace("hello.example.com", self.domain).replace(" interval: 2s", SELDOM))
+        compose.write_text(
+            compose.read_text().replace("hello.example.com", self.domain).replace(" interval: 2s", f" interval: {HEALTH_INTERVAL}")
+        )
         for file, text in changes.items():
             path = self.folder / file.replace("__", ".")
             path.write_text(text)
@@ -180,7 +182,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module", autouse=True)
 def stopped_afterwards() -> Iterator[None]:
-    """Apps of former modules are of no use, and the health checks of all that there ever were would take both cores in the end."""
+    """Of no use to later modules, while the health checks of all apps that there ever were took both cores in the end."""
     yield
     for node in cluster.running():
         node.inside(["sh", "-c", STOP_APPS], check=False)  # of a node that is just starting, some stay
