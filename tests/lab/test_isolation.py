@@ -208,18 +208,22 @@ def checks(lab: Lab, node: str, app: App) -> dict[str, dict]:
     return {check["Name"]: check for check in json.loads(answer) if check["ServiceID"] == app.app}
 
 
-def test_checks_are_visible_on_all_nodes_and_a_stopped_container_turns_them_critical(lab: Lab) -> None:
-    app = deployed(lab, "checked")
-    urls = [f"http://{app.domain}", f"https://{app.domain}"]
+def test_checks_are_visible_on_all_nodes_and_a_stopped_container_turns_them_critical(lab: Lab, good: App) -> None:
+    """Of an app that has been up for a while: each of Consul's looks is a minute after the one before."""
+    urls = [f"http://{good.domain}", f"https://{good.domain}"]
     for node in cluster.running():
-        eventually("checks", lambda node=node: sorted(checks(lab, node.name, app)) != urls, 20)
-        found = checks(lab, node.name, app)
+        eventually("checks", lambda node=node: sorted(checks(lab, node.name, good)) != urls, 20)
+        found = checks(lab, node.name, good)
         assert {check["Node"] for check in found.values()} == {"node1"}
     definitions = json.loads(lab.node("node1").inside(["curl", "-fsS", "127.0.0.1:8500/v1/agent/checks"]).stdout)
-    assert {one["Interval"] for one in definitions.values() if one["ServiceID"] == app.app} == {"1m0s"}
-    eventually("passing", lambda: any(one["Status"] != "passing" for one in checks(lab, "node2", app).values()), 90)
-    lab.node("node1").inside(["docker", "stop", app.record()["ct"]])
-    eventually("critical", lambda: any(one["Status"] != "critical" for one in checks(lab, "node2", app).values()), 90)
+    assert {one["Interval"] for one in definitions.values() if one["ServiceID"] == good.app} == {"1m0s"}
+    eventually("passing", lambda: any(one["Status"] != "passing" for one in checks(lab, "node2", good).values()), 90)
+    container = good.record()["ct"]
+    lab.node("node1").inside(["docker", "stop", container])
+    try:
+        eventually("critical", lambda: any(one["Status"] != "critical" for one in checks(lab, "node2", good).values()), 90)
+    finally:
+        lab.node("node1").inside(["docker", "start", container])
 
 
 def test_service_json_replaces_the_checks_and_check_urls_are_added(lab: Lab) -> None:

@@ -1,8 +1,7 @@
-"""The invariants, I1 to I7: one function each, which says what is wrong, or nothing.
+"""The invariants, I1 to I7 but I6: one function each, which says what is wrong, or nothing.
 
 ``AFTER_CHANGE`` is asked after every step that changed something, ``AFTER_WRITE`` after those that wrote to Consul,
-``ON_WRITE`` at every write, by the first part of its key, ``ON_DROP`` before a snapshot is deleted, ``AT_THE_END`` when nothing moves any
-more.
+``ON_WRITE`` at every write, by the first part of its key, ``AT_THE_END`` when nothing moves any more. I6 is in ``invariants_copies``.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from invariants_copies import complete
 from memory_docker import BOOTED
 from people import is_a_person_s
 
@@ -21,7 +21,6 @@ from handler.residence import residence
 if TYPE_CHECKING:
     from apps import App
     from run import Run
-    from world import Node
 
 
 # --- after every change ----------------------------------------------------------------------------------------------
@@ -81,62 +80,6 @@ def i2_all_acknowledged_is_served(run: Run, app: App, data: list[str], where: st
 
 LOOKING = 2.0
 """Seconds from a look at the disk to the plan that is made from it."""
-JUST = 300.0
-"""Seconds; the word of a slave, or the plan of a move, is believed no longer than about that."""
-
-
-# --- before a snapshot is deleted --------------------------------------------------------------------------------------
-
-
-def i6_the_last_second_copy_stays(run: Run, app: App, node: Node, snapshot: str) -> str:
-    """Another node than the master's still has a complete one, if any had, or has said so just before its disk was lost."""
-    if run.world.now - run.disk_lost < JUST:
-        return ""
-    master = run.records[app.name].get("master")
-    if node.name == master or not node.snapshots[snapshot].complete:
-        return ""
-    others = [other for other in run.nodes if other.name != master]
-    left = [name for other in others for name in _complete(other, app.volume) if (other, name) != (node, snapshot)]
-    return "" if left or not master else f"I6: there is no second copy of {app.name} any more"
-
-
-def i6_what_is_needed_stays(run: Run, app: App, node: Node, snapshot: str) -> str:
-    """On master and slave: what the slave says it has, what a takeover would start from, and the parent of the next send."""
-    master, slave = (run.world.nodes.get(run.records[app.name].get(role) or "") for role in ("master", "slave"))
-    if node not in (master, slave) or not node.snapshots[snapshot].complete:
-        return ""
-    if slave and snapshot == _verified(run, app, slave):
-        return f"I6: {node.name} drops {snapshot}, the last verified copy"
-    if snapshot == _newest(run, app, node):
-        return f"I6: {node.name} drops {snapshot}, its last"
-    if master and slave and snapshot == _parent(app, master, slave):
-        return f"I6: {node.name} drops {snapshot}, the parent of what {master.name} sends to {slave.name} next"
-    return ""
-
-
-def _complete(node: Node, volume: str) -> list[str]:
-    """In the order in which they came to be there."""
-    return [name for name, one in node.snapshots.items() if one.complete and name.startswith(volume + "@")]
-
-
-def _verified(run: Run, app: App, slave: Node) -> str:
-    entry = run.world.kv.get(names.node_key(slave.name))
-    about = {slave.name: json.loads(entry.value)} if entry else {}
-    return copies.snapshot_of(copies.said_of(about, slave.name, app.name), app.volume)
-
-
-def _newest(run: Run, app: App, node: Node) -> str:
-    return next((name for name in reversed(_complete(node, app.volume)) if name not in node.aside), "")
-
-
-def _parent(app: App, master: Node, slave: Node) -> str:
-    """Buttervolume takes the last by its name of those that have a marker; it is of use if the slave still has it."""
-    marked = [name for name in _complete(master, app.volume) if slave.address in master.snapshots[name].hosts]
-    last = max(marked, default="")
-    return last if last in _complete(slave, app.volume) else ""
-
-
-ON_DROP = (i6_the_last_second_copy_stays, i6_what_is_needed_stays)
 
 
 # --- at every write to Consul ----------------------------------------------------------------------------------------
@@ -194,7 +137,7 @@ def i2_a_takeover_starts_from_the_newest_copy(run: Run, key: str, _old: str | No
         return len(words) if words == acked[: len(words)] and run.world.taken_at[name] >= since else -1
 
     for volume, chosen in op.restore:
-        seen = (name for name in _complete(node, volume) if name not in node.aside and node.snapshots[name].at < run.world.now - LOOKING)
+        seen = (name for name in complete(node, volume) if name not in node.aside and node.snapshots[name].at < run.world.now - LOOKING)
         most = max(map(held, seen), default=-1)
         if run.world.taken_at[chosen] >= since and held(chosen) < most:
             return (

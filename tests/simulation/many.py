@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from run import Broken, Profile, Run, listen_alone
+from broken import Broken, listen_alone
+from run import Profile, Run
 
 CHUNK = 10
 

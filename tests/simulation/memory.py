@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from memory_buttervolume import Volumes
 from memory_consul import Leases, Members, Services, Store
-from memory_docker import Compose, Volumes
+from memory_docker import Compose
 from memory_node import Clock, Code, Deploys, Journal, Probe, Proxies
 from world import Node, World
 

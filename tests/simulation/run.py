@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from apps import APPS, App
+from broken import Broken, listen_alone
 from daemons import Daemons
 from faults import FAULTS, SECONDS
-from invariants import AFTER_CHANGE, AFTER_WRITE, AT_THE_END, ON_DROP, ON_WRITE, i2_all_acknowledged_is_served
+from invariants import AFTER_CHANGE, AFTER_WRITE, AT_THE_END, ON_WRITE, i2_all_acknowledged_is_served
+from invariants_copies import ON_DROP
 from memory_docker import BOOTED
 from people import People, is_a_person_s
 from world import Node, World
 
-from handler import errors
 from handler.core import names
 from handler.core.events import Message
 from handler.core.model import Operation
@@ -30,10 +30,6 @@ slowest of many thousand runs took 164 s.)"""
 SHOWN = 400
 MOMENTS = ("transact lock/", "transact", "release", "up ", "own ", "send", "remove", "acquire", "/outcome", "pause")
 """Words of a step: what fails sometimes waits for the next one that has the word, since there it may hurt most."""
-
-
-class Broken(BaseException):
-    """An invariant does not hold. No ``Exception``, so that the handler cannot take it for an error of a step."""
 
 
 class Over(BaseException):
@@ -282,23 +278,6 @@ class Reader:
 
     def tree(self, prefix: str) -> tuple[Entry, ...]:
         return self._world.tree(prefix)
-
-
-class Unexpected(logging.Handler):
-    """An exception that the handler did not raise on purpose is an error of it, even where it survives it; but a full disk is none."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        if error and not isinstance(error, (errors.ClusterError, OSError)):
-            raise Broken(f"unexpected {type(error).__name__}: {error}") from error
-
-
-def listen_alone() -> None:
-    """Nobody else keeps what the handler logs: pytest would, with all that the errors refer to, which is a whole run each."""
-    log = logging.getLogger("handler")
-    log.setLevel(logging.ERROR)
-    log.propagate = False
-    log.handlers = [Unexpected()]
 
 
 listen_alone()

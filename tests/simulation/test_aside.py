@@ -7,7 +7,7 @@ import pytest
 from builders import operation, takeover
 from faults import cut_from_consul, cut_from_peers, disk_full, handler_killed, isolated, power_lost, volumes_in_use
 from memory import ports
-from memory_docker import Volumes
+from memory_buttervolume import Volumes
 from story import QUIET, Story
 from world import Node, Snapshot, World
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from builders import APP, operation, rollback
 from memory import ports
+from memory_buttervolume import Volumes
 from memory_consul import Store
-from memory_docker import Volumes
 from world import Snapshot, World
 
 from handler import claims, errors

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from builders import APP, operation
 from memory import ports
-from memory_docker import START, Volumes
+from memory_buttervolume import Volumes
+from memory_docker import START
 from world import Container, Snapshot, World
 
 from handler import chronicle

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import memory_buttervolume
 import memory_docker
 import pytest
 from apps import App
@@ -86,10 +87,10 @@ def test_what_a_rollback_loads_that_fails_is_neither_given_nor_a_copy() -> None:
 def test_all_volumes_are_given_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rollback deletes a live volume before it puts the other in its place; here that takes a second, and the snapshot falls into it."""
     story = Lending()
-    act, config, asked = memory_docker.Volumes.act, memory_docker.Compose.config, []
+    act, config, asked = memory_buttervolume.Volumes.act, memory_docker.Compose.config, []
     old = datetime.fromtimestamp(START + story.world.now + 60.0, UTC)
 
-    def slowly(volumes: memory_docker.Volumes, what: str, seconds: float = 0.0) -> None:
+    def slowly(volumes: memory_buttervolume.Volumes, what: str, seconds: float = 0.0) -> None:
         act(volumes, what, 1.0 if what.startswith("restoring") else seconds)
 
     def just_then(compose: memory_docker.Compose, directory: str) -> object:
@@ -101,7 +102,7 @@ def test_all_volumes_are_given_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
                 compose.look("waits", 0.05)
         return config(compose, directory)
 
-    monkeypatch.setattr(memory_docker.Volumes, "act", slowly)
+    monkeypatch.setattr(memory_buttervolume.Volumes, "act", slowly)
     monkeypatch.setattr(memory_docker.Compose, "config", just_then)
     story.tell(100.0, "migrate", story.production, target={"repo": story.staging.repo})
     story.go()
@@ -114,13 +115,13 @@ def test_what_waits_to_be_given_does_not_come_after_the_copy_of_a_newer_version(
     story = Lending()
     story.tell(100.0, "migrate", story.production, target={"repo": story.staging.repo})
     story.tell(104.0, "deploy", story.production, master="n1", slave="n2", update=True)
-    ask = memory_docker.Volumes.ask
+    ask = memory_buttervolume.Volumes.ask
 
-    def behind(volumes: memory_docker.Volumes, what: str, seconds: float = 0.0, *, change: bool = True) -> None:
+    def behind(volumes: memory_buttervolume.Volumes, what: str, seconds: float = 0.0, *, change: bool = True) -> None:
         late = what.startswith("send ") and what.split()[1] in story.lent
         ask(volumes, what, 60.0 if late else seconds, change=change)
 
-    monkeypatch.setattr(memory_docker.Volumes, "ask", behind)
+    monkeypatch.setattr(memory_buttervolume.Volumes, "ask", behind)
     story.n1_dies(400.0)
     story.go()
     assert story.lent

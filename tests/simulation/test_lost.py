@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 from faults import disk_lost, handler_killed, power_lost, volumes_lost
-from memory_docker import BOOTED, START, Volumes
+from memory_buttervolume import Volumes
+from memory_docker import BOOTED, START
 from story import QUIET, Story
 from world import Node
 

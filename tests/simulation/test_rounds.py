@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from apps import APPS
 from memory import ports
-from memory_docker import Compose, Volumes
+from memory_buttervolume import Volumes
+from memory_docker import Compose
 from world import Container, Node, Snapshot, World
 
 from handler import errors

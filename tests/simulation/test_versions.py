@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from memory_docker import BOOTED, Compose, Volumes, split
+from memory_buttervolume import Volumes
+from memory_docker import BOOTED, Compose, split
 from story import Story
 
 DEPLOY = {"master": "n2", "slave": "n3"}
