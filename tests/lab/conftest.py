@@ -18,8 +18,8 @@ from handler.core import names
 
 HELLO = PROJECT / "examples" / "hello"
 HEALTH_INTERVAL = "20s"
-"""Between health checks of an app that is up: each costs the machine a good part of a second. Not longer: after a pause Docker calls a
-container unhealthy until its next check.
+"""Between health checks of an app that is up: each costs the machine a good part of a second. Nothing here waits for one: after a pause
+Docker calls a container unhealthy until its next check.
 """
 STOP_APPS = """docker ps --format '{{.ID}} {{.Label "com.docker.compose.project"}}' |
     awk '$2 && $2 != "cluster" {print $1}' | xargs -r docker stop -t 1"""

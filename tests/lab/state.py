@@ -13,7 +13,7 @@ LOOK = r"""
 app=$1 project=$2 volume=$3 disk=/var/lib/buttervolume
 say() { while read -r line; do echo "$1 $line"; done; }
 ls /deploy | grep -F "$app-" | say checkouts
-docker ps -a --filter "label=com.docker.compose.project=$project" --format '{{.State}} {{.Status}}' | say containers
+docker ps -a --filter "label=com.docker.compose.project=$project" --format '{{.State}}' | say containers
 docker volume ls -q --filter "name=$volume" | say volumes
 ls $disk/volumes | grep -Fx "$volume" | say live
 ls $disk/snapshots | grep -E "^$volume@[^@]+\$" | while read -r name; do
@@ -99,7 +99,7 @@ def complaint(
         "nothing": {**gone, "checkouts": [], "schedules": {}, "images": []},
     }[role]
     wrong = [f"{key} is {seen[key]}, not {value}" for key, value in wanted.items() if seen[key] != value]
-    if role == "master" and not (len(seen["containers"]) == 1 and "(healthy)" in seen["containers"][0]):
+    if role == "master" and seen["containers"] != ["running"]:
         wrong.append(f"containers are {seen['containers']}")
     if role in ("master", "slave") and len(seen["images"]) != 1:
         wrong.append(f"images are {seen['images']}")
