@@ -16,7 +16,7 @@ dev: venv  ## an environment to work in; prints how to use it
 test: prepare venv  ## every tier: core, simulation, component, lab; installs what it needs
 	$(PYTHON) -m pytest tests
 
-test-faults: prepare venv  ## crashes at every step, power losses, partitions: 45 minutes more
+test-faults: prepare venv  ## crashes at every step, power losses, partitions: an hour more
 	$(PYTHON) -m pytest --faults -m faults tests/lab
 
 test-quick: venv  ## the tiers that need only Python

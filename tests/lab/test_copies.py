@@ -185,6 +185,7 @@ def test_a_dead_worker_leaves_no_app_paused(lab: Lab, app: App) -> None:
         node1.inside(["docker", "unpause", container])
 
 
+@pytest.mark.faults
 def test_missed_copies_are_critical_and_heal_by_themselves(lab: Lab, app: App, cut: None) -> None:
     other = two_volumes(lab, "lonely", "sleep 20", 1)
     other.send(master="node1", slave="node2", source="node1")

@@ -123,6 +123,7 @@ def test_a_slave_that_is_down_does_not_fail_a_deploy(lab: Lab) -> None:
     wait_until("node2 is back", lambda: "node2" not in cluster.gone(lab.node("node1")), 90)
 
 
+@pytest.mark.faults
 def test_when_a_node_is_back_the_next_one_may_fail_at_once(lab: Lab) -> None:
     """The one that was away has its vote: two of three are a quorum, whichever one is Consul's leader."""
     leader = cluster.consul_leader(lab.nodes)

@@ -76,6 +76,7 @@ def test_a_master_that_lost_power_is_taken_over_and_serves_nothing_when_it_comes
     assert app.project not in started, "the old copy ran"
 
 
+@pytest.mark.faults
 def test_a_master_that_was_cut_off_stops_when_it_learns_of_it_and_what_it_wrote_is_kept(lab: Lab, app: App) -> None:
     one = lab.node("node1")
     cluster.cut(one, cluster.others(one))
@@ -105,6 +106,7 @@ def test_a_master_that_is_alive_is_only_taken_over_by_force_and_stops_first(lab:
     check_replaced(lab, app)
 
 
+@pytest.mark.faults
 def test_a_master_whose_disk_is_a_new_one_serves_nothing_until_it_is_taken_over(lab: Lab, app: App) -> None:
     """Its containers, code and journal are there, as on a host whose second disk was replaced: compose would make an empty volume."""
     one = lab.node("node1")

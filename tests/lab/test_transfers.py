@@ -13,7 +13,7 @@ from clusterlab.run import wait_until
 from clusterlab.writer import Writer, complaint, writing
 from handler.core import names
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.faults]
 
 
 @dataclass
@@ -110,7 +110,6 @@ def test_disks_that_stand_still_most_of_the_time_only_make_a_move_slow(lab: Lab,
     home.data_is_complete()
 
 
-@pytest.mark.faults
 def test_a_clock_wrong_by_an_hour_on_one_node_loses_nothing(lab: Lab, home: Home) -> None:
     """Covered: names of snapshots and deploys, and dates, which the handler and Buttervolume make. Consul counts durations only."""
     app = home.app
