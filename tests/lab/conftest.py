@@ -18,9 +18,7 @@ from handler.core import names
 
 HELLO = PROJECT / "examples" / "hello"
 HEALTH_INTERVAL = "20s"
-"""Between health checks of an app that is up: each costs the machine a good part of a second. Nothing here waits for one: after a pause
-Docker calls a container unhealthy until its next check.
-"""
+"""Between health checks of an app that is up: each costs the machine a good part of a second, and nothing here waits for one."""
 STOP_APPS = """docker ps --format '{{.ID}} {{.Label "com.docker.compose.project"}}' |
     awk '$2 && $2 != "cluster" {print $1}' | xargs -r docker stop -t 1"""
 """What a person has stopped stays so, until the worker of that node starts anew."""

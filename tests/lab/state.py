@@ -13,7 +13,10 @@ LOOK = r"""
 app=$1 project=$2 volume=$3 disk=/var/lib/buttervolume
 say() { while read -r line; do echo "$1 $line"; done; }
 ls /deploy | grep -F "$app-" | say checkouts
-docker ps -a --filter "label=com.docker.compose.project=$project" --format '{{.State}}' | say containers
+docker ps -a --filter "label=com.docker.compose.project=$project" --format '{{.ID}} {{.State}}' | while read -r id state; do
+  address=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$id")
+  echo "containers $state$(curl -fsS -m 2 -o /dev/null "http://$address/" && echo ', answers')"
+done
 docker volume ls -q --filter "name=$volume" | say volumes
 ls $disk/volumes | grep -Fx "$volume" | say live
 ls $disk/snapshots | grep -E "^$volume@[^@]+\$" | while read -r name; do
@@ -25,7 +28,9 @@ curl -fsS "127.0.0.1:8500/v1/agent/checks" | tr -d '\n' | sed 's/^/checks /'; ec
 ls "/run/cluster/own/$app" | say token
 docker images -q --filter "reference=cluster/$project-*" | say images
 """
-"""All that is of an app on a node, one line each; one program to start, since tests look often."""
+"""All that is of an app on a node, one line each; one program to start, since tests look often. Containers are asked, and not Docker
+for their health: after a pause it calls them unhealthy until their next check.
+"""
 
 
 _STARTS = "/run/starts"
@@ -99,7 +104,7 @@ def complaint(
         "nothing": {**gone, "checkouts": [], "schedules": {}, "images": []},
     }[role]
     wrong = [f"{key} is {seen[key]}, not {value}" for key, value in wanted.items() if seen[key] != value]
-    if role == "master" and seen["containers"] != ["running"]:
+    if role == "master" and seen["containers"] != ["running, answers"]:
         wrong.append(f"containers are {seen['containers']}")
     if role in ("master", "slave") and len(seen["images"]) != 1:
         wrong.append(f"images are {seen['images']}")

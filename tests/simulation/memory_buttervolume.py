@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from memory_docker import START, Docker
-from world import Snapshot
+from memory_docker import Docker
+from world import START, Snapshot
 
 from handler import errors
 from handler.core import copies, names

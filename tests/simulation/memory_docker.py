@@ -15,8 +15,6 @@ from handler.core.composefile import OVERRIDE
 from handler.core.model import Container as Seen
 from handler.ports import Guard
 
-START = 1_700_000_000
-"""Seconds since the epoch when the world begins."""
 ADDRESS, PORT = "172.18.0.9", 80
 """Where each app listens, on each node."""
 BOOTED = "+"

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memory_consul import Port
-from memory_docker import ADDRESS, BOOTED, PORT, START, Disk, split
+from memory_docker import ADDRESS, BOOTED, PORT, Disk, split
+from world import START
 
 from handler import errors
 from handler.core import names

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from apps import BRANCH, App
-from memory_docker import START
-from world import Node
+from world import START, Node
 
 from handler.core.events import Message
 

@@ -9,8 +9,7 @@ import pytest
 from builders import APP, operation
 from memory import ports
 from memory_buttervolume import Volumes
-from memory_docker import START
-from world import Container, Snapshot, World
+from world import START, Container, Snapshot, World
 
 from handler import chronicle
 from handler.actions import after

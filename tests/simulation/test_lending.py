@@ -8,9 +8,9 @@ import memory_docker
 import pytest
 from apps import App
 from faults import power_lost
-from memory_docker import BOOTED, START
+from memory_docker import BOOTED
 from story import QUIET, Story
-from world import Node
+from world import START, Node
 
 TWO = replace(QUIET, apps=(2,), copying=1.0)
 AWAIT = "before begun wait until deploy"

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from faults import disk_lost, handler_killed, power_lost, volumes_lost
 from memory_buttervolume import Volumes
-from memory_docker import BOOTED, START
+from memory_docker import BOOTED
 from story import QUIET, Story
-from world import Node
+from world import START, Node
 
 from handler.core import names
 from handler.errors import CommandFailed

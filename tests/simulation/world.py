@@ -9,6 +9,8 @@ from scheduler import Scheduler, Stalls
 
 from handler.ports import Entry
 
+START = 1_700_000_000
+"""Seconds since the epoch when the world begins."""
 TTL = 15.0
 LOCK_DELAY = 1.0
 GOSSIP = 5.0
