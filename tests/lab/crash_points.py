@@ -27,22 +27,26 @@ class Point:
     moment: str
     step: Step
 
-    def entry(self, volume: str = VOLUME, origin: str = ORIGIN) -> str:
-        return f"{self.phase} {self.moment} {self.step}".replace(PREVIOUS, DEPLOY).replace(VOLUME, volume).replace(ORIGIN, origin)
+    def entry(self, volume: str = VOLUME, origin: str = ORIGIN, time: str = TIME) -> str:
+        text = f"{self.phase} {self.moment} {self.step}".replace(PREVIOUS, DEPLOY)
+        return text.replace(VOLUME, volume).replace(ORIGIN, origin).replace(TIME, time)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """An operation: from where the app is to where it shall be. ``origin`` is where the app lives whose data a migrate brings."""
+    """An operation: from where the app is to where it shall be. ``origin`` is where the app lives whose data a migrate brings; ``data_only``
+    is a rollback to a snapshot, not to a deploy.
+    """
 
     kind: Kind
     before: Placement
     after: Placement
     origin: str = ""
+    data_only: bool = False
 
     def operation(self) -> Operation:
         """As the handler will make it, with names in the place of what is not known yet."""
-        data_only = self.kind in (Kind.TAKEOVER, Kind.MIGRATE)
+        same_deploy = self.data_only or self.kind in (Kind.TAKEOVER, Kind.MIGRATE)
         event = Event(
             "0",
             self.kind,
@@ -51,8 +55,8 @@ class Setup:
             "",
             self.after.master,
             self.after.slave,
-            update=self.kind is Kind.DEPLOY,
-            to=DEPLOY if self.kind is Kind.ROLLBACK else "",
+            update=self.kind in (Kind.DEPLOY, Kind.MIGRATE),
+            to=(TIME if self.data_only else DEPLOY) if self.kind is Kind.ROLLBACK else "",
             force=self.kind is Kind.TAKEOVER,
         )
         known = bool(self.before.master)
@@ -61,7 +65,7 @@ class Setup:
             self.before,
             self.after,
             DEPLOY,
-            (DEPLOY if data_only else PREVIOUS) if known else "",
+            (DEPLOY if same_deploy else PREVIOUS) if known else "",
             (VOLUME,) if known else (),
             restore=((VOLUME, f"{VOLUME}@{TIME}"),) if self.kind in (Kind.ROLLBACK, Kind.TAKEOVER) else (),
             origin=Origin(ORIGIN, self.origin, ((ORIGIN, VOLUME),), keeps=self.origin == self.before.master) if self.origin else None,
@@ -69,7 +73,8 @@ class Setup:
 
     def __str__(self) -> str:
         places = [f"{place.master or '-'}/{place.slave or '-'}" for place in (self.before, self.after)]
-        return f"{self.kind} {places[0]} -> {places[1]}{f' with data from {self.origin}' if self.origin else ''}"
+        data = " of data only" if self.data_only else f" with data from {self.origin}" if self.origin else ""
+        return f"{self.kind} {places[0]} -> {places[1]}{data}"
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,8 @@ def _destroys() -> Iterator[Setup]:
 
 
 def _rollbacks() -> Iterator[Setup]:
-    for role in Role:
-        yield Setup(Kind.ROLLBACK, _placed(role), _placed(role))
+    for role, data_only in product(Role, (False, True)):
+        yield Setup(Kind.ROLLBACK, _placed(role), _placed(role), data_only=data_only)
 
 
 def _takeovers() -> Iterator[Setup]:
@@ -158,7 +163,7 @@ def likeness(setup: Setup, part: Plan, name: str, number: int) -> tuple[Any, ...
     """What is the same for points that need to be done once only: the kind of event, the step, and what a failure takes back."""
     point = phases(part)[name][number]
     back = tuple(type(step) for step in _taken_back(part)) if name == "before" else ()
-    return (setup.kind, name, part.leads, point.moment, type(point.step), back)
+    return (setup.kind, setup.data_only, name, part.leads, point.moment, type(point.step), back)
 
 
 def _points(phase: str, steps: Iterable[Step]) -> tuple[Point, ...]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import Lab, eventually, lasts
-from crash_points import OTHER, VICTIM
+from crash_points import OTHER, THIRD, VICTIM
 from fleet import PHASES, Fleet, Mover
 
 from clusterlab import cluster, crash
@@ -98,7 +98,9 @@ def test_consul_is_restarted(lab: Lab, fleet: Fleet, where: str) -> None:
 @pytest.mark.parametrize("signal", ["TERM", "KILL"])
 def test_dockerd_is_restarted(lab: Lab, fleet: Fleet, signal: str) -> None:
     """While some apps are moved, and another one just serves."""
-    victim = lab.node(VICTIM)
+    victim, serving = lab.node(VICTIM), lab.app("serving")
+    assert serving.deploy(VICTIM, OTHER)["outcome"] == "committed"
+    serving.write("before")
     with fleet.under_way(SOME, SOME) as movers:
         before = victim.inside(["pgrep", "-x", "dockerd"]).stdout
         go_on(fleet, movers)
@@ -107,3 +109,5 @@ def test_dockerd_is_restarted(lab: Lab, fleet: Fleet, signal: str) -> None:
         wait_until("another dockerd", lambda: victim.inside(["pgrep", "-x", "dockerd"], check=False).stdout not in ("", before), 150)
         # one that finds containers of a dockerd that was killed stops them first
         eventually("it answers", lambda: not victim.docker_answers(), 150)
+        eventually("the other app serves again", lambda: serving.ask(THIRD)[0] != 200, 90)
+        assert serving.read(THIRD) == ["before"]

@@ -65,6 +65,12 @@ def test_to_a_deploy_and_back_and_to_data_alone(lab: Lab, app: App) -> None:
     assert app.record()["deploy_id"] == deploy
     assert point in app.history()["data"]
     assert f"\n  {point}\n" in points(lab, app)
+
+    # it can be rolled back, too: to the state that it found
+    before = app.history()["state"]
+    assert back(app, before)["outcome"] == "committed"
+    assert app.read("node3") == ["first", "second", "third"]
+    assert app.record()["deploy_id"] == deploy
     for node, role, peer in (("node1", "master", "node2"), ("node2", "slave", "")):
         address = lab.node(peer).address if peer else ""
         eventually("roles", lambda node=node, role=role, address=address: state.complaint(lab.node(node), app, role, address))

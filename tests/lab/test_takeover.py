@@ -1,5 +1,7 @@
 """Takeover on real nodes: the app runs from its newest copy; the dead master that comes back serves nothing and loses nothing."""
 
+import re
+
 import pytest
 import state
 from conftest import App, Lab, eventually
@@ -60,7 +62,8 @@ def test_a_master_that_lost_power_is_taken_over_and_serves_nothing_when_it_comes
         app.send("takeover", source="node2", master="node2")
         assert app.outcome(180)["outcome"] == "committed"
         assert app.read("node3") == ["first"]
-        said = app.history()["data"]
+        said, copy = app.history()["data"], app.history()["restored"][app.volume].partition("@")[2]
+        assert re.match(rf"the copy of {re.escape(copy)}, \d+ min old; ", said)
         assert "was written on node1 after it is not in it" in said
         assert "node1 may have served as well for a time, if it was only cut off" in said
         app.write("new")

@@ -1,7 +1,8 @@
-"""The invariants, I1 to I7 but I6: one function each, which says what is wrong, or nothing.
+"""The invariants, I1 to I7: one function each, which says what is wrong, or nothing.
 
 ``AFTER_CHANGE`` is asked after every step that changed something, ``AFTER_WRITE`` after those that wrote to Consul,
-``ON_WRITE`` at every write, by the first part of its key, ``AT_THE_END`` when nothing moves any more. I6 is in ``invariants_copies``.
+``ON_WRITE`` at every write, by the first part of its key, ``AT_THE_END`` when nothing moves any more. I6 is in ``invariants_copies``, and in
+``invariants_data`` what I2 says of those that begin with data from elsewhere.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from invariants_copies import complete
+from invariants_data import DATA
 from memory_docker import BOOTED
 from people import is_a_person_s
 
 from handler.core import copies, names
 from handler.core.model import Kind, Operation
-from handler.core.record import read_operation
 from handler.residence import residence
 
 if TYPE_CHECKING:
@@ -78,10 +78,6 @@ def i2_all_acknowledged_is_served(run: Run, app: App, data: list[str], where: st
     return f"I4: {where} serves {data} of {app.name}, but {left} was aborted" if left else ""
 
 
-LOOKING = 2.0
-"""Seconds from a look at the disk to the plan that is made from it."""
-
-
 # --- at every write to Consul ----------------------------------------------------------------------------------------
 
 
@@ -115,37 +111,6 @@ def i5_what_a_person_put_is_the_person_s(run: Run, key: str, old: str | None, ne
     return f"I5: {key} was a person's {old} and becomes {new}"
 
 
-def i2_a_takeover_starts_from_the_app_s_own_data(run: Run, key: str, _old: str | None, new: str | None) -> str:
-    """Not from that of an app of the same name that was destroyed."""
-    op = read_operation(new) if new is not None and key.endswith("/plan") else None
-    if op is None or op.event.kind is not Kind.TAKEOVER:
-        return ""
-    old = [name for _, name in op.restore if run.world.taken_at[name] < run.born[op.app]]
-    return f"I2: a takeover of {op.app}, deployed at {run.born[op.app]}, starts from {old[0]}" if old else ""
-
-
-def i2_a_takeover_starts_from_the_newest_copy(run: Run, key: str, _old: str | None, new: str | None) -> str:
-    """Of those here that are of the app's present line: what was written before its data was replaced may be all that there is."""
-    op = read_operation(new) if new is not None and key.endswith("/plan") else None
-    if op is None or op.event.kind is not Kind.TAKEOVER:
-        return ""
-    node = run.world.nodes[op.target]
-    since, acked = run.replaced.get(op.app, 0.0), run.acked[op.app]
-
-    def held(name: str) -> int:
-        words = [word for word in run.world.taken[name] if word[0] != BOOTED]
-        return len(words) if words == acked[: len(words)] and run.world.taken_at[name] >= since else -1
-
-    for volume, chosen in op.restore:
-        seen = (name for name in complete(node, volume) if name not in node.aside and node.snapshots[name].at < run.world.now - LOOKING)
-        most = max(map(held, seen), default=-1)
-        if run.world.taken_at[chosen] >= since and held(chosen) < most:
-            return (
-                f"I2: a takeover of {op.app} starts from {chosen}, with {held(chosen)} of {len(acked)} writes, and {op.target} has {most}"
-            )
-    return ""
-
-
 def _held_by(hold: str) -> str:
     """The event of a hold; none of a person's."""
     return str(json.loads(hold).get("event", ""))
@@ -168,25 +133,10 @@ def i7_an_event_is_accepted_once(run: Run, _key: str, _old: str | None, new: str
     return ""
 
 
-def i2_a_migrate_brings_what_its_origin_has(run: Run, key: str, _old: str | None, new: str | None) -> str:
-    """All its volumes, and nothing that a version wrote which is only tried there."""
-    op = run.plans.get(key.split("/")[2]) if new is not None and key.endswith("/origin") else None
-    if op is None or op.origin is None:
-        return ""
-    given: dict[str, str] = json.loads(new or "{}")
-    if given.keys() != {mine for _, mine in op.origin.volumes}:
-        return f"I2: a migrate brings {given} of {op.origin.volumes}"
-    tried = {one.deploy_id for one in run.plans.values() if one.app == op.origin.app and one.new_code} - set(run.deploys[op.origin.app])
-    found = [word for name in given.values() for word in run.world.taken[name] if word[0] == BOOTED and word[1:] in tried]
-    return f"I2: a migrate brings data of {found}, which {op.origin.app} only tries" if found else ""
-
-
 ON_WRITE = {
     "op": (
         i4_who_commits_holds_the_lease,
-        i2_a_migrate_brings_what_its_origin_has,
-        i2_a_takeover_starts_from_the_app_s_own_data,
-        i2_a_takeover_starts_from_the_newest_copy,
+        *DATA,
         i7_an_event_counts_once,
     ),
     "app": (i4_only_a_commit_changes_where_an_app_lives,),

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from run import Profile
 
-from handler import aside, context, execute, holds, lost, node, pursue
+from handler import aside, context, execute, holds, lost, node, observe, pursue
 from handler.actions import ACTIONS, migrate, start, switch
 from handler.context import Context
-from handler.core import composefile, entries, names, record, retention
+from handler.core import composefile, entries, names, points, record, retention
 from handler.core import steps as s
 from handler.core.copies import Held
 from handler.core.kv import CheckAbsent, Set
+from handler.core.model import Operation
 from handler.ports import Entry
 from handler.purges import Purges
 
@@ -143,6 +144,16 @@ def _forgets_what_it_has_seen(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(record, "intent", lambda event, _seen: intent(event, [event.id]))
 
 
+def _rollback_to_the_newest(patch: pytest.MonkeyPatch) -> None:
+    """The code of the deploy that was asked for, with other data."""
+    to_deploy = observe._to_deploy
+
+    def patched(seen: observe.Seen, op: Operation) -> Operation:
+        return replace(to_deploy(seen, op), restore=tuple(sorted(points.newest(observe._copies(seen, op)).items())))
+
+    patch.setattr(observe, "_to_deploy", patched)
+
+
 def _all_are_ours(patch: pytest.MonkeyPatch) -> None:
     """A node with the code of an app starts it, whoever its master is."""
 
@@ -222,6 +233,9 @@ PLANTED: dict[str, Planted] = {
         _instead(holds, "_event", _whoever_s), Profile(faults=("person maintains",), most_faults=6)
     ),
     "what a destroyed app left counts": Planted(_instead(aside, "put", lambda *_: None), REBORN),
+    "a rollback takes the newest data": Planted(
+        _rollback_to_the_newest, Profile(apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("rollback", 40)))
+    ),
     "a migrate takes what is only tried": Planted(_instead(migrate, "settled", lambda *_: frozenset()), LENDING),
     "a master without its data starts": Planted(_instead(lost, "complaint", lambda *_: ""), GUTTED),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),

@@ -55,7 +55,7 @@ class Profile:
 @dataclass
 class Run:
     """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says; ``deploys`` are those that
-    were committed, by app; ``born`` is when an app was first deployed, or anew; ``replaced`` when
+    were committed, by app; ``left`` is what was acknowledged when a deploy ended; ``born`` is when an app was first deployed, or anew; ``replaced`` when
     its data last was by older; ``held`` when its hold was put; ``ended`` is when operations did, by event; ``lent`` are the snapshots that were sent for a migrate;
     ``gutted`` are apps whose master has lost its disk, until a person has done something about it.
     """
@@ -68,6 +68,7 @@ class Run:
     plans: dict[str, Operation] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
     deploys: dict[str, list[str]] = field(default_factory=dict)
+    left: dict[str, list[str]] = field(default_factory=dict)
     born: dict[str, float] = field(default_factory=dict)
     intents: list[str] = field(default_factory=list)
     aborted: dict[str, set[str]] = field(default_factory=dict)
@@ -203,6 +204,8 @@ class Run:
             self.aborted[op.app] |= {BOOTED + op.deploy_id} if op.new_code else set()
             return
         self.deploys[op.app].append(op.deploy_id)
+        if op.previous_deploy_id != op.deploy_id:
+            self.left[op.previous_deploy_id] = [*self.acked[op.app]]
         self.gutted.pop(op.app, None)
         given = dict(op.restore) or (json.loads(self.world.kv[names.op_key(op.app, event, "origin")].value) if op.origin else {})
         if given:
