@@ -18,15 +18,26 @@ pytestmark = pytest.mark.lab
 SNAPSHOTS = "/var/lib/buttervolume/snapshots"
 LABEL = "com.github.mlfmonde.cluster.pre-snapshot"
 
+JOBS = """
+  jobs:
+    build: .
+    command: ["sleep", "infinity"]
+    init: true
+    volumes:
+      - data:/data
+      - dump:/dump
+"""
+
 
 def two_volumes(lab: Lab, name: str, command: str, seconds: int) -> App:
-    """examples/hello with a second volume, which the ``pre-snapshot`` command of the app dumps into."""
+    """examples/hello with a second volume, which the ``pre-snapshot`` command of the app dumps into, and a second container with both."""
     app = lab.app(name)
     text = (HELLO / "docker-compose.yml").read_text().replace("hello.example.com", app.domain)
     text = text.replace("      - data:/data\n", "      - data:/data\n      - dump:/dump\n")
     text = text.replace(
         "    networks:\n", f'    labels:\n      {LABEL}: "{command}"\n      {LABEL}-timeout: "{seconds}"\n    networks:\n', 1
     )
+    text = text.replace("\nvolumes:\n", JOBS + "\nvolumes:\n")
     text = text.replace("\nnetworks:\n", "  dump:\n    driver: anybox/buttervolume:latest\n\nnetworks:\n")
     app.publish(**{"docker-compose__yml": text})
     return app
@@ -126,20 +137,24 @@ def test_a_round_is_one_point_of_the_whole_app_with_its_own_dump(lab: Lab, app: 
 
 
 def test_all_volumes_of_a_copy_are_of_one_moment_while_the_app_writes(lab: Lab, app: App) -> None:
-    """A program counts in both volumes, in one just after the other: any two moments would differ by thousands."""
-    count = 'until (-e "/data/stop") { $i++; for $d ("/data", "/dump") { open F, ">", "$d/t"; print F $i; close F; rename "$d/t", "$d/count" } }'
-    node1, node2 = lab.node("node1"), lab.node("node2")
-    (container,) = node1.inside(["docker", "ps", "-q", "--filter", f"label=com.docker.compose.project={app.project}"]).stdout.split()
-    node1.inside(["docker", "exec", "-d", container, "perl", "-e", count])
+    """In each container a program counts in both volumes, in one just after the other: any two moments would differ by thousands."""
+    node1, node2, services = lab.node("node1"), lab.node("node2"), ("web", "jobs")
+    count = 'until (-e "/data/stop") { $i++; for $d ("/data", "/dump") { open F, ">", "$d/t-%s"; print F $i; close F; rename "$d/t-%s", "$d/%s" } }'
+    live = f"/var/lib/buttervolume/volumes/{app.volume}"
+    for service in services:
+        node1.inside(["docker", "exec", "-d", names.container_name(app.app, service), "perl", "-e", count.replace("%s", service)])
     try:
-        live = [f"/var/lib/buttervolume/volumes/{names.volume_name(app.app, key)}/count" for key in ("data", "dump")]
-        wait_until("it counts", lambda: int(node1.inside(["cat", live[0]], check=False).stdout or 0) > 1000, 30)
+        for service in services:
+            wait_until(
+                f"{service} counts", lambda path=f"{live}/{service}": int(node1.inside(["cat", path], check=False).stdout or 0) > 1000, 30
+            )
         time = copy(lab, app)
     finally:
-        node1.inside(["docker", "exec", container, "touch", "/data/stop"])
-    copies = [f"{SNAPSHOTS}/{names.volume_name(app.app, key)}@{time}/count" for key in ("data", "dump")]
-    first, second = (int(node2.inside(["cat", path]).stdout) for path in copies)
-    assert 0 <= first - second <= 1
+        node1.inside(["touch", f"{live}/stop"])
+    for service in services:
+        copies = [f"{SNAPSHOTS}/{names.volume_name(app.app, key)}@{time}/{service}" for key in ("data", "dump")]
+        first, second = (int(node2.inside(["cat", path]).stdout) for path in copies)
+        assert 0 <= first - second <= 1, service
 
 
 def test_a_purge_keeps_what_the_next_incremental_send_needs(lab: Lab, app: App) -> None:

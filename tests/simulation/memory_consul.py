@@ -149,6 +149,7 @@ class Lease:
         return 0.0 if self._lost or self._over else max(0.0, self._renewed + BELIEVE - self._world.now)
 
     def say(self, value: str) -> None:
+        self._store.look(f"say {self._key}")
         held = self._world.kv.get(self._key)
         if not self._reaches():
             self._store.within(self.sure).hang()

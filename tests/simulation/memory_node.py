@@ -141,7 +141,8 @@ class Journal(Disk):
     def forget(self, app: str, keep: Sequence[str]) -> None:
         for name, event in list(self.node.journal):
             if name == app and event not in keep:
-                del self.node.journal[name, event]
+                self.act(f"journal: {event} is forgotten")
+                self.node.journal.pop((name, event), None)
 
 
 class Clock(Port):
