@@ -27,15 +27,15 @@ class Point:
     moment: str
     step: Step
 
-    def entry(self, volume: str = VOLUME, origin: str = ORIGIN, time: str = TIME) -> str:
-        text = f"{self.phase} {self.moment} {self.step}".replace(PREVIOUS, DEPLOY)
-        return text.replace(VOLUME, volume).replace(ORIGIN, origin).replace(TIME, time)
+    def entry(self, volume: str = VOLUME, origin: str = ORIGIN) -> str:
+        return f"{self.phase} {self.moment} {self.step}".replace(PREVIOUS, DEPLOY).replace(VOLUME, volume).replace(ORIGIN, origin)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """An operation: from where the app is to where it shall be. ``origin`` is where the app lives whose data a migrate brings; ``data_only``
-    is a rollback to a snapshot, not to a deploy.
+    """An operation: from where the app is to where it shall be.
+
+    ``origin`` is where the app lives whose data a migrate brings; ``data_only`` is a rollback to a snapshot, not to a deploy.
     """
 
     kind: Kind
@@ -160,10 +160,13 @@ class _Shares:
 
 
 def likeness(setup: Setup, part: Plan, name: str, number: int) -> tuple[Any, ...]:
-    """What is the same for points that need to be done once only: the kind of event, the step, and what a failure takes back."""
+    """What is the same for points that need to be done once only: the kind of event, the step, and what a failure takes back.
+
+    Only its leader can tell a rollback of data only from one to a deploy.
+    """
     point = phases(part)[name][number]
     back = tuple(type(step) for step in _taken_back(part)) if name == "before" else ()
-    return (setup.kind, setup.data_only, name, part.leads, point.moment, type(point.step), back)
+    return (setup.kind, setup.data_only and part.leads, name, part.leads, point.moment, type(point.step), back)
 
 
 def _points(phase: str, steps: Iterable[Step]) -> tuple[Point, ...]:

@@ -137,7 +137,7 @@ def test_a_round_is_one_point_of_the_whole_app_with_its_own_dump(lab: Lab, app: 
 
 
 def test_all_volumes_of_a_copy_are_of_one_moment_while_the_app_writes(lab: Lab, app: App) -> None:
-    """In each container a program counts in both volumes, in one just after the other: any two moments would differ by thousands."""
+    """In each container a program counts in both volumes, in one just after the other: two moments would differ."""
     node1, node2, services = lab.node("node1"), lab.node("node2"), ("web", "jobs")
     count = 'until (-e "/data/stop") { $i++; for $d ("/data", "/dump") { open F, ">", "$d/t-%s"; print F $i; close F; rename "$d/t-%s", "$d/%s" } }'
     live = f"/var/lib/buttervolume/volumes/{app.volume}"

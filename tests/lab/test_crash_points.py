@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import Lab
 from crash_points import VICTIM, jobs
+from needs import Giver
 from tracks import ENDED, REACHED, SETTLED, Track
-from waves import Origin, Waves, Work
+from waves import Waves, Work
 
 from clusterlab import crash
 
@@ -34,8 +35,8 @@ def stoppable(lab: Lab) -> Iterator[None]:
 def test_a_kill_before_and_after_every_step_leaves_all_as_without_it_or_as_before(lab: Lab, stoppable: None, tmp_path: Path) -> None:
     work = Work(jobs())
     waves = Waves(lambda: crash.kill(lab.node(VICTIM)), TRACKS, 2 * (REACHED + ENDED + SETTLED))
-    origins = {node: Origin.on(lab, node) for node in sorted({job.setup.origin for job in jobs()} - {""})}
-    tracks = [Track(lab, work, waves, tmp_path, number, origins) for number in range(TRACKS)]
+    givers = {node: Giver.on(lab, node) for node in sorted({job.setup.origin for job in jobs()} - {""})}
+    tracks = [Track(lab, work, waves, tmp_path, number, givers) for number in range(TRACKS)]
     threads = [threading.Thread(target=track.run, name=f"track {track.number}", daemon=True) for track in tracks]
     for thread in threads:
         thread.start()
@@ -44,7 +45,7 @@ def test_a_kill_before_and_after_every_step_leaves_all_as_without_it_or_as_befor
     failures = [failure for track in tracks for failure in track.failures]
     assert not failures, "\n\n".join(failures)
     assert work.next_number() == work.points + 1, "some kills were not made"
-    for origin in origins.values():  # it gave its data away all the time, and was frozen for that again and again
-        assert origin.writer.write(), "it does not serve any more"
-        assert origin.writer.complaint() == ""
+    for giver in givers.values():  # it gave its data away all the time, and was frozen for that again and again
+        assert giver.writer.write(), "it does not serve any more"
+        assert giver.writer.complaint() == ""
     log.info("%d points in %d kills of the worker", work.points, waves.count)

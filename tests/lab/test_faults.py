@@ -13,6 +13,7 @@ from fleet import PHASES, Fleet, Mover
 
 from clusterlab import cluster, crash
 from clusterlab.run import wait_until
+from handler.core import names
 
 pytestmark = [pytest.mark.lab, pytest.mark.faults]
 
@@ -101,6 +102,8 @@ def test_dockerd_is_restarted(lab: Lab, fleet: Fleet, signal: str) -> None:
     victim, serving = lab.node(VICTIM), lab.app("serving")
     assert serving.deploy(VICTIM, OTHER)["outcome"] == "committed"
     serving.write("before")
+    started = ["docker", "inspect", "-f", "{{.State.StartedAt}}", names.container_name(serving.app, "web")]
+    first = victim.inside(started).stdout
     with fleet.under_way(SOME, SOME) as movers:
         before = victim.inside(["pgrep", "-x", "dockerd"]).stdout
         go_on(fleet, movers)
@@ -109,5 +112,6 @@ def test_dockerd_is_restarted(lab: Lab, fleet: Fleet, signal: str) -> None:
         wait_until("another dockerd", lambda: victim.inside(["pgrep", "-x", "dockerd"], check=False).stdout not in ("", before), 150)
         # one that finds containers of a dockerd that was killed stops them first
         eventually("it answers", lambda: not victim.docker_answers(), 150)
-        eventually("the other app serves again", lambda: serving.ask(THIRD)[0] != 200, 90)
+        eventually("the other app serves again", lambda: serving.ask(THIRD)[0] != 200, 150)
+        assert victim.inside(started).stdout != first
         assert serving.read(THIRD) == ["before"]

@@ -9,8 +9,8 @@ from conftest import App, Lab, eventually, lasts
 
 from clusterlab import apps, cluster
 from clusterlab.run import wait_until
-from handler.adapters.lease import TTL
 from handler.core import names, record
+from handler.worker import SWEEP
 
 pytestmark = pytest.mark.lab
 
@@ -227,7 +227,7 @@ def test_all_of_consul_away_stops_nothing(lab: Lab, good: App) -> None:
     for node in cluster.running():
         compose(lab, node.name, "stop", "consul")
     try:
-        lasts(TTL)  # longer than anybody believes in a lease
+        lasts(SWEEP + 5.0)  # each worker has looked at all its apps meanwhile
         for node in cluster.running():
             assert "hello" in good.ask(node.name)[1]
             assert "hello" in good.ask(node.name, tls=True)[1]

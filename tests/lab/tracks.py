@@ -1,20 +1,19 @@
-"""The operations of ``test_crash_points``: apps that are moved to and fro, with a kill of the victim's worker at the points of each operation."""
+"""The operations of ``test_crash_points``: apps that are moved to and fro, with kills of the victim's worker in each operation."""
 
 import json
 import logging
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import state
 from conftest import App, Lab
 from crash_points import NODES, THIRD, VICTIM, Job, Point, Setup
-from waves import Origin, Waves, Work
+from needs import Earlier, Giver, Spoiled
+from waves import Waves, Work
 
 from clusterlab import apps, crash
-from clusterlab.node import Node
 from clusterlab.run import wait_until
 from clusterlab.writer import Writer
 from handler.core import names
@@ -29,19 +28,6 @@ REACHED, ENDED, SETTLED = 120.0, 120.0, 90.0
 """Deadlines in seconds: for a point to be reached, an operation to be complete, a node to be as its role says."""
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """What an operation may go back to: ``to`` as its message says it, and what was acknowledged until then."""
-
-    kind: Kind
-    data_only: bool
-    to: str
-    acknowledged: Mapping[str, str]
-
-    def serves(self, setup: Setup) -> bool:
-        return (self.kind, self.data_only) == (setup.kind, setup.data_only)
-
-
 @dataclass
 class Track:
     """One app after the other (a destroyed one does not come back), moved to and fro, with a job in each operation."""
@@ -51,7 +37,7 @@ class Track:
     waves: Waves
     folder: Path
     number: int
-    origins: dict[str, Origin]
+    givers: dict[str, Giver]
     began: float = field(default_factory=time.monotonic)
     place: Placement = field(default_factory=Placement)
     kind: Kind | None = None
@@ -103,7 +89,7 @@ class Track:
                 self.writer.back_to(self.earlier.acknowledged)
             self.earlier = None
             if job.setup.origin:
-                self.writer.replaced_by(self.origins[job.setup.origin].writer)
+                self.writer.replaced_by(self.givers[job.setup.origin].writer)
         before, after = job.setup.before, job.setup.after
         leaves = committed and {before.master, before.slave} - {after.master, after.slave}
         # a node that an aborted move was meant for keeps what arrived there, until it leaves a role
@@ -112,8 +98,7 @@ class Track:
             self.new_app()  # what is kept of a destroyed one would be taken for something left behind
 
     def entry(self, point: Point, job: Job) -> str:
-        origin = self.origins[job.setup.origin].app.app if job.setup.origin else ""
-        return point.entry(self.app.volume, origin, self.earlier.to if self.earlier else "")
+        return point.entry(self.app.volume, self.givers[job.setup.origin].app.app if job.setup.origin else "")
 
     @property
     def victim(self) -> object:
@@ -127,7 +112,7 @@ class Track:
             told += [f"{node.name} {line}" for line in text.splitlines() if self.app.app in line][-60:]
         return "\n".join(told)
 
-    def made_to_fail(self, job: Job) -> "Spoiled":
+    def made_to_fail(self, job: Job) -> Spoiled:
         """On the node that leads: the app's volume cannot be put in its place, or a script fails."""
         node = self.lab.node(job.setup.after.master) if job.fails else None
         if job.setup.kind is Kind.MIGRATE:
@@ -147,7 +132,7 @@ class Track:
             case Kind.TAKEOVER:
                 self.app.send("takeover", master=setup.after.master, force=True)
             case Kind.MIGRATE:
-                origin = self.origins[setup.origin].app
+                origin = self.givers[setup.origin].app
                 payload = {"repo": origin.repo, "branch": origin.branch, "target": {"repo": self.app.repo}}
                 self.app.event = self.lab.event("migrate", json.dumps(payload), THIRD)
 
@@ -193,7 +178,7 @@ class Track:
             self.deploy(place, setup)
         if setup.kind not in (Kind.ROLLBACK, Kind.TAKEOVER):
             self.write()
-        elif not self.earlier or not self.earlier.serves(setup):
+        elif not self.earlier or not self.earlier.fits(setup):
             self.write()
             deploy_id, acknowledged = self.app.record()["deploy_id"], dict(self.writer.acknowledged)
             self.deploy(place, setup)
@@ -236,18 +221,3 @@ class Track:
             if wrong := state.complaint(node, self.app, role, peer, record=record, keeps_copy=keeps_copy, kept=here):
                 return wrong
         return self.writer.complaint() if place.master else ""
-
-
-class Spoiled:
-    """Something is wrong on a node as long as the block lasts; nothing when there is no node."""
-
-    def __init__(self, node: Node | None, spoil: str, mend: str) -> None:
-        self.node, self.commands = node, (spoil, mend)
-
-    def __enter__(self) -> None:
-        if self.node:
-            self.node.inside(["sh", "-c", self.commands[0]])
-
-    def __exit__(self, *_: object) -> None:
-        if self.node:
-            self.node.inside(["sh", "-c", self.commands[1]])

@@ -1,14 +1,10 @@
-"""What the tracks of ``test_crash_points`` share: the kills, the jobs that are left, and the apps whose data is brought into others."""
+"""What the tracks of ``test_crash_points`` share: the kills, and the jobs that are left."""
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from conftest import App, Lab
-from crash_points import THIRD, Job
+from crash_points import Job
 
-from clusterlab.run import wait_until
-from clusterlab.writer import Writer
 from handler.core.model import Kind, Placement
 
 
@@ -66,19 +62,3 @@ class Work:
         with self._mutex:
             self._number += 1
             return self._number
-
-
-@dataclass
-class Origin:
-    """An app whose data is brought into others, on a node."""
-
-    app: App
-    writer: Writer
-
-    @classmethod
-    def on(cls, lab: Lab, node: str) -> "Origin":
-        app = lab.app(f"origin{node}")
-        assert app.deploy(node)["outcome"] == "committed"
-        writer = Writer(lab.node(THIRD).address, app.domain, app.name)
-        wait_until("a line is acknowledged", writer.write, 30)
-        return cls(app, writer)

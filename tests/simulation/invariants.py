@@ -1,8 +1,8 @@
 """The invariants, I1 to I7: one function each, which says what is wrong, or nothing.
 
 ``AFTER_CHANGE`` is asked after every step that changed something, ``AFTER_WRITE`` after those that wrote to Consul,
-``ON_WRITE`` at every write, by the first part of its key, ``AT_THE_END`` when nothing moves any more. I6 is in ``invariants_copies``, and in
-``invariants_data`` what I2 says of those that begin with data from elsewhere.
+``ON_WRITE`` at every write, by the first part of its key, ``AT_THE_END`` when nothing moves any more. I6 is in
+``invariants_copies``, and in ``invariants_data`` what I2 says of operations that bring data from elsewhere.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The invariant I2 where an app goes on with data from elsewhere: that is the data which was asked for.
 
-One function for each kind of operation, which says what is wrong, or nothing; ``DATA`` is asked at every write to an operation's keys.
+Each function says what is wrong, or nothing; ``DATA`` is asked at every write to an operation's keys.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ def i2_a_rollback_goes_to_the_data_that_was_asked_for(run: Run, key: str, _old: 
     if op is None:
         return ""
     to = op.event.to
+    if not op.restore:
+        return f"I2: a rollback of {op.app} to {to} brings no data"
     if points.is_time(to):
         late = [name for _, name in op.restore if points.time_of(name)[: len(to)] > to]
         return f"I2: a rollback of {op.app} to {to} takes {late[0]}" if late else ""

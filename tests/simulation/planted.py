@@ -236,6 +236,9 @@ PLANTED: dict[str, Planted] = {
     "a rollback takes the newest data": Planted(
         _rollback_to_the_newest, Profile(apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("rollback", 40)))
     ),
+    "a rollback takes what is newer than its time": Planted(
+        _instead(points, "_not_after", lambda *_: True), Profile(apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("rollback", 40)))
+    ),
     "a migrate takes what is only tried": Planted(_instead(migrate, "settled", lambda *_: frozenset()), LENDING),
     "a master without its data starts": Planted(_instead(lost, "complaint", lambda *_: ""), GUTTED),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),

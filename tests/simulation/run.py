@@ -55,9 +55,10 @@ class Profile:
 @dataclass
 class Run:
     """``acked`` are the writes that a visitor was told are safe, by app; ``records`` are what ``app/`` says; ``deploys`` are those that
-    were committed, by app; ``left`` is what was acknowledged when a deploy ended; ``born`` is when an app was first deployed, or anew; ``replaced`` when
-    its data last was by older; ``held`` when its hold was put; ``ended`` is when operations did, by event; ``lent`` are the snapshots that were sent for a migrate;
-    ``gutted`` are apps whose master has lost its disk, until a person has done something about it.
+    were committed, by app; ``left`` is what was acknowledged when a deploy ended, by its id; ``born`` is when an app was first deployed, or
+    anew; ``replaced`` when its data last was by older; ``held`` when its hold was put; ``ended`` is when operations did, by event; ``lent``
+    are the snapshots that were sent for a migrate; ``gutted`` are apps whose master has lost its disk, until a person has done something
+    about it.
     """
 
     seed: int
@@ -204,7 +205,7 @@ class Run:
             self.aborted[op.app] |= {BOOTED + op.deploy_id} if op.new_code else set()
             return
         self.deploys[op.app].append(op.deploy_id)
-        if op.previous_deploy_id != op.deploy_id:
+        if op.previous_deploy_id not in ("", op.deploy_id):
             self.left[op.previous_deploy_id] = [*self.acked[op.app]]
         self.gutted.pop(op.app, None)
         given = dict(op.restore) or (json.loads(self.world.kv[names.op_key(op.app, event, "origin")].value) if op.origin else {})
