@@ -5,7 +5,7 @@ A table of name -> (what is patched, what the runs are drawn from). The second p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,14 +144,10 @@ def _forgets_what_it_has_seen(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(record, "intent", lambda event, _seen: intent(event, [event.id]))
 
 
-def _rollback_to_the_newest(patch: pytest.MonkeyPatch) -> None:
-    """The code of the deploy that was asked for, with other data."""
+def _rollback_takes(data: Callable[[observe.Seen, Operation], Mapping[str, str]]) -> Patch:
+    """The code of the deploy that was asked for, with other data (volume -> snapshot)."""
     to_deploy = observe._to_deploy
-
-    def patched(seen: observe.Seen, op: Operation) -> Operation:
-        return replace(to_deploy(seen, op), restore=tuple(sorted(points.newest(observe._copies(seen, op)).items())))
-
-    patch.setattr(observe, "_to_deploy", patched)
+    return _instead(observe, "_to_deploy", lambda seen, op: replace(to_deploy(seen, op), restore=tuple(sorted(data(seen, op).items()))))
 
 
 def _all_are_ours(patch: pytest.MonkeyPatch) -> None:
@@ -200,6 +196,7 @@ LENDING = Profile(
 )
 GUTTED = Profile(faults=("disk lost", "volumes lost"), most_faults=3, copying=1.0, apps=(1,), nodes=(2, 3), gaps=(20.0, 100.0))
 REBORN = Profile(faults=("power lost", "cut from peers", "program fails"), moments=("send",), most_faults=6, apps=(1,), nodes=(2, 3))
+BACK = Profile(apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("rollback", 40)))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
 
 PLANTED: dict[str, Planted] = {
@@ -233,12 +230,9 @@ PLANTED: dict[str, Planted] = {
         _instead(holds, "_event", _whoever_s), Profile(faults=("person maintains",), most_faults=6)
     ),
     "what a destroyed app left counts": Planted(_instead(aside, "put", lambda *_: None), REBORN),
-    "a rollback takes the newest data": Planted(
-        _rollback_to_the_newest, Profile(apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("rollback", 40)))
-    ),
-    "a rollback takes what is newer than its time": Planted(
-        _instead(points, "_not_after", lambda *_: True), Profile(apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("rollback", 40)))
-    ),
+    "a rollback takes the newest data": Planted(_rollback_takes(lambda seen, op: points.newest(observe._copies(seen, op))), BACK),
+    "a rollback takes no data": Planted(_rollback_takes(lambda *_: {}), BACK),
+    "a rollback takes what is newer than its time": Planted(_instead(points, "_not_after", lambda *_: True), BACK),
     "a migrate takes what is only tried": Planted(_instead(migrate, "settled", lambda *_: frozenset()), LENDING),
     "a master without its data starts": Planted(_instead(lost, "complaint", lambda *_: ""), GUTTED),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),
