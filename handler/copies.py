@@ -214,7 +214,7 @@ class Copies:
                 self._send(app, lives, point.snapshots)
             made = replace(made, seconds=clock.monotonic() - began)
             self._verify(app, lives, point.snapshots)
-        except _Busy:
+        except (_Busy, errors.Overtaken):  # overtaken by what a migrate gives: it has to be a newer one
             self._deferred[app] = made.tried
             return False
         except _Elsewhere:

@@ -4,7 +4,8 @@
 
     ClusterError
     ├── Temporary            trying again may help; retried until a deadline
-    │   └── StoreUnavailable     Consul gave no answer: unknown, which is not the same as absent
+    │   ├── StoreUnavailable     Consul gave no answer: unknown, which is not the same as absent
+    │   └── Overtaken            a newer snapshot went to that node meanwhile: send a new one
     ├── Permanent            trying again is useless; a person has to read the reason
     │   ├── BadInput             an event, a repository or a value is refused
     │   ├── CommandFailed        a program ended with an error
@@ -27,6 +28,10 @@ class Temporary(ClusterError):
 
 class StoreUnavailable(Temporary):
     """Consul did not answer, or has no leader: nothing is known."""
+
+
+class Overtaken(Temporary):
+    """A newer snapshot of the volume was sent to that node meanwhile, and this one is not: there what comes last is the newest."""
 
 
 class Permanent(ClusterError):

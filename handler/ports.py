@@ -189,7 +189,8 @@ class Volumes(Protocol):
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         """Send a snapshot to the node at address ``host``, in increments when a common parent is known; fine when it was
         sent before. ``CommandFailed`` when it fails. Of one volume there is one send to a host at a time: ``guard`` is asked again when
-        the ones before have ended.
+        the ones before have ended. They go in the order in which they were taken: ``Overtaken`` when a newer one was begun before, also
+        by a process that died in it.
         """
 
     def complete(self, snapshot: str) -> bool:

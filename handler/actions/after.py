@@ -61,7 +61,10 @@ def _all_volumes(ctx: Context, known: tuple[str, ...]) -> list[str]:
 
 
 def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
-    """A placement is complete with its second copy. A slave that is down does not fail the deploy."""
+    """A placement is complete with its second copy. A slave that is down does not fail the deploy.
+
+    When what a migrate gives has overtaken it, it is tried again, and takes a new snapshot.
+    """
     slave = ctx.ports.members.nodes().get(step.to)
     try:
         if not slave or not slave.alive:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import fcntl
 import http.client
 import json
+import os
 import re
 import threading
 import time
@@ -37,7 +38,7 @@ from handler.adapters.schedules import VOLUME, Schedules, checked
 from handler.adapters.unix import UnixConnection
 from handler.core.copies import Held
 from handler.core.names import TIME_FORMAT
-from handler.errors import CommandFailed, Permanent, Temporary
+from handler.errors import CommandFailed, Overtaken, Permanent, Temporary
 from handler.ports import Guard
 
 _SNAPSHOT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+@[0-9T:.-]+$")
@@ -121,10 +122,11 @@ class Buttervolume:
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         guard()
         volume = snapshot.partition("@")[0]
-        with self._alone(f"{volume}@{host}", guard):
+        with self._alone(f"{volume}@{host}", guard) as last:
             guard()  # it may have waited for hours
             if self._marker(snapshot, host).exists():
                 return
+            self._keep_order(snapshot, host, last)
             try:
                 self._send(snapshot, volume, host, guard)
             except Permanent as error:
@@ -159,17 +161,30 @@ class Buttervolume:
                 raise
 
     @contextmanager
-    def _alone(self, what: str, guard: Guard) -> Iterator[None]:
+    def _alone(self, what: str, guard: Guard) -> Iterator[IO[str]]:
         """Two sends of one volume to one host at the same time would delete each other's markers, and the parents with them."""
         self._locks.mkdir(parents=True, exist_ok=True)
-        with (self._locks / f"send-{what}").open("w") as file:
+        with (self._locks / f"send-{what}").open("a+") as file:
             deadline = time.monotonic() + _SEND
             while not _locked(file):
                 guard()
                 if time.monotonic() > deadline:
                     raise Temporary(f"another send of {what} does not end")
                 time.sleep(_LOOK_AGAIN)
-            yield
+            yield file
+
+    def _keep_order(self, snapshot: str, host: str, last: IO[str]) -> None:
+        """``last`` names the one that was begun last: it may have arrived although there is no marker, when somebody died in that moment."""
+        last.seek(0)
+        before = last.read()
+        if before != snapshot and {before, snapshot} <= self.listed():
+            born = {name: generation for generation, name, _ in self._listed()}
+            if born.get(before, 0) > born.get(snapshot, 0):
+                raise Overtaken(f"snapshot {snapshot} is not sent to {host}: {before}, which is newer, was sent before it")
+        last.truncate(0)
+        last.write(snapshot)
+        last.flush()
+        os.fsync(last.fileno())
 
     def complete(self, snapshot: str) -> bool:
         path = self._snapshots / checked(_SNAPSHOT, snapshot)

@@ -10,7 +10,7 @@ from sides import StorageSide, copies, go_on, snapshot_of
 from test_contract_volumes import NOWHERE
 
 from handler.core.copies import Held
-from handler.errors import CommandFailed
+from handler.errors import CommandFailed, Overtaken
 from handler.ports import Volumes
 
 
@@ -69,11 +69,30 @@ def test_what_was_sent_is_received_there_and_the_last_one_is_marked_here(storage
 def test_stock_is_in_the_order_of_arrival_whatever_the_names_say(storage: StorageSide, volume: str) -> None:
     """Nodes' clocks differ: what came last is the newest."""
     storage.volumes.create(volume, {})
-    older, newer = snapshot_of(storage.volumes, volume), snapshot_of(storage.volumes, volume)
-    for name in (newer, older):
-        storage.volumes.send(name, storage.peer_host, go_on)
-    assert _stock(storage.peer, volume) == [Held(newer, received=True), Held(older, received=True)]
+    storage.peer.create(volume, {})
+    older = snapshot_of(storage.volumes, volume)
+    newer = snapshot_of(storage.peer, volume)
+    storage.volumes.send(older, storage.peer_host, go_on)
+    assert _stock(storage.peer, volume) == [Held(newer), Held(older, received=True)]
     assert copies(storage.peer, volume) == (older, newer)
+
+
+def test_what_is_sent_arrives_in_the_order_in_which_it_was_taken(storage: StorageSide, volume: str) -> None:
+    """What comes last is the newest copy there. A send that failed may have arrived."""
+    here, there = storage.volumes, storage.peer
+    here.create(volume, {})
+    first, second, third = (snapshot_of(here, volume) for _ in range(3))
+    here.send(second, storage.peer_host, go_on)
+    with pytest.raises(Overtaken):
+        here.send(first, storage.peer_host, go_on)
+    here.send(second, storage.peer_host, go_on)
+    assert _stock(there, volume) == [Held(second, received=True)]
+    here.send(third, storage.peer_host, go_on)
+    with pytest.raises(CommandFailed):
+        here.send(third, NOWHERE, go_on)
+    with pytest.raises(Overtaken):
+        here.send(second, NOWHERE, go_on)
+    assert _stock(there, volume) == [Held(second, received=True), Held(third, received=True)]
 
 
 def test_what_was_received_is_marked_when_it_is_adopted_and_the_marker_goes_with_it(storage: StorageSide, volume: str) -> None:
@@ -120,15 +139,16 @@ def test_a_send_to_nobody_leaves_no_marker(storage: StorageSide, volume: str) ->
 def test_a_send_broken_off_leaves_a_part_that_is_neither_complete_nor_received(storage: StorageSide, volume: str) -> None:
     """It is listed, so that whoever waits sees it arrive. The next send replaces it, and is then what came last."""
     here, there = storage.volumes, storage.peer
-    there.create(volume, {})
-    sent, later = snapshot_of(there, volume), snapshot_of(there, volume)
+    for volumes in (here, there):
+        volumes.create(volume, {})
+    sent = snapshot_of(there, volume)
     storage.break_off(sent)
     assert _stock(here, volume) == [Held(sent, complete=False)]
     assert _listed(here, volume) == {sent}
-    there.send(later, storage.host, go_on)
-    assert _stock(here, volume) == [Held(sent, complete=False), Held(later, received=True)]
+    later = snapshot_of(here, volume)
+    assert _stock(here, volume) == [Held(sent, complete=False), Held(later)]
     there.send(sent, storage.host, go_on)
-    assert _stock(here, volume) == [Held(later, received=True), Held(sent, received=True)]
+    assert _stock(here, volume) == [Held(later), Held(sent, received=True)]
     assert here.complete(sent)
 
 

@@ -88,10 +88,13 @@ class Volumes(Docker):
 
     def _send(self, snapshot: str, host: str) -> None:
         peer = next((node for node in self.world.nodes.values() if node.address == host), None)
-        if peer is None or snapshot not in self.node.snapshots:
-            raise errors.CommandFailed(f"snapshot {snapshot} cannot be sent to {host}")
+        if snapshot not in self.node.snapshots:
+            raise errors.CommandFailed(f"there is no snapshot {snapshot}")
         if host in self.node.snapshots[snapshot].hosts:
             return
+        self._keep_order(snapshot, host)
+        if peer is None:
+            raise errors.CommandFailed(f"snapshot {snapshot} cannot be sent to {host}")
         self._reach(peer)
         if snapshot in peer.snapshots and peer.snapshots[snapshot].complete:
             self._mark(snapshot, host)
@@ -107,6 +110,13 @@ class Volumes(Docker):
             raise errors.CommandFailed(f"{snapshot} was dropped while it was sent")
         peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data, received=True, at=self.world.now)
         self._mark(snapshot, host)
+
+    def _keep_order(self, snapshot: str, host: str) -> None:
+        line, order = (snapshot.partition("@")[0], host), list(self.node.snapshots)
+        before = self.node.begun.get(line, "")
+        if before in order and order.index(before) > order.index(snapshot):
+            raise errors.Overtaken(f"{before} is newer than {snapshot}")
+        self.node.begun[line] = snapshot
 
     def _mark(self, snapshot: str, host: str) -> None:
         """Of all snapshots of a volume, one is marked as what a host was sent last."""

@@ -129,6 +129,28 @@ def test_what_waits_to_be_given_does_not_come_after_the_copy_of_a_newer_version(
     assert story.outcome_of("takeover") == "committed"
 
 
+def test_a_copy_that_what_is_given_has_overtaken_is_not_sent_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a takeover would start from it, and what was written between the two would be lost."""
+    story = Lending()
+    ask, late = memory_buttervolume.Volumes.ask, []
+
+    def behind(volumes: memory_buttervolume.Volumes, what: str, seconds: float = 0.0, *, change: bool = True) -> None:
+        deploys = [message for message in story.messages if message.name == "deploy"]
+        if what.startswith(f"send {story.production.volume}@") and len(deploys) > 2 and not late:
+            late.append(what.split()[1])
+            story.later(story.world.now + 1.0, story.lend)
+            seconds = 60.0
+        ask(volumes, what, seconds, change=change)
+
+    monkeypatch.setattr(memory_buttervolume.Volumes, "ask", behind)
+    story.tell(100.0, "deploy", story.production, master="n1", slave="n2", update=True)
+    story.n1_dies(400.0)
+    story.go()
+    assert story.outcome_of("migrate") == story.outcome_of("takeover") == "committed"
+    assert story.lent <= set(story.n2.snapshots)
+    assert not set(late) & set(story.n2.snapshots)
+
+
 def test_a_round_of_a_destroyed_app_that_waits_to_be_sent_is_not() -> None:
     """It would be the newest copy of the next app that has its name."""
     story = Story(replace(QUIET, copying=1.0))

@@ -55,7 +55,7 @@ class Snapshot:
 class Node(Stalls):
     """``tokens`` and ``held`` are in memory and go with the power; the rest is on disk. ``snapshots`` are in the order of their arrival;
     ``ahead`` so many seconds its clock is;
-    ``sending`` are those (volume, address) of which a send is under way;
+    ``sending`` are those (volume, address) of which a send is under way, ``begun`` has the snapshot of which the last one was;
     ``unpaused`` are those (volume, action) of ``schedules`` that Buttervolume's own scheduler carries out.
     """
 
@@ -89,6 +89,7 @@ class Node(Stalls):
     tokens: dict[str, str] = field(default_factory=dict)
     held: dict[str, float] = field(default_factory=dict)
     sending: set[tuple[str, str]] = field(default_factory=set)
+    begun: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 class World(Scheduler):
