@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 BAD_APP = (composefile.ComposeError, CaddyfileError, HaproxyError)
 SERVICE_FILE, PAGE_FILE = "service.json", "maintenance.html"
-_LOOK_AGAIN = 2.0
-"""Seconds after which a waiting step looks for vanished peers, when nothing changed in Consul."""
 
 
 @dataclass
@@ -156,7 +154,7 @@ class Context:
                 if tail and self._overtaken():
                     raise errors.Permanent(f"{part} of {peer} is waited for no more: another operation of {self.app} comes next")
                 gone_since = self._gone_since(peer, gone_since)
-                index = store.wait(prefix, index, _LOOK_AGAIN)
+                index = store.wait(prefix, index, limits.LOOK_AGAIN)
             except errors.Temporary as error:
                 log.warning("%s: waiting for %s of %s: %s", self.app, part, peer, error)
                 clock.sleep(1.0)

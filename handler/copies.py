@@ -1,6 +1,6 @@
 """The story of the copies between deploys: look what is due, make rounds, believe only what the slave says it has, purge.
 
-    look -> round -> look (the slave has it now)
+    look -> round (:mod:`handler.rounds`) -> look (the slave has it now)
 
 :mod:`handler.copier` calls it on its own threads. What a node knows of itself is in ``node/<name>``: under ``rounds`` for the apps that
 live on it, under ``copies`` for those that it is the slave of.
@@ -9,23 +9,22 @@ live on it, under ``copies`` for those that it is the slave of.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from handler import errors, lost, snapshot
-from handler.core import checks, copies, limits, names, record
-from handler.core.copies import Held, Round, State
+from handler import errors
+from handler.core import checks, copies, limits, record
+from handler.core.copies import Held, State
 from handler.core.model import Role
 from handler.locks import Try
 from handler.notice import say
 from handler.ports import Ports
 from handler.purges import Purges
 from handler.residence import Residence, residence
-from handler.unfinished import operation_open
+from handler.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -60,20 +59,14 @@ class Copies:
     """
 
     def __init__(self, ports: Ports, attempt: Try, slots: AbstractContextManager[Any] | None = None) -> None:
-        self._ports, self._attempt, self._slots = ports, attempt, slots or nullcontext()
-        self._purges = Purges(ports, attempt)
-        self._rounds: dict[str, Round] = {}
-        self._deferred: dict[str, float] = {}
-        self._loaded = False
+        self._ports, self._slots = ports, slots or nullcontext()
+        self._purges, self._rounds = Purges(ports, attempt), Rounds(ports, attempt, slots)
         self._lives: dict[str, tuple[int, Residence]] = {}
         self._answered: dict[str, tuple[str, str, float]] = {}
         self._broken: dict[str, str] = {}
         self._sizes: dict[str, tuple[str, int | None]] = {}
         self._listed: frozenset[str] = frozenset()
         self._arriving = False
-        self._mutex = threading.Lock()
-
-    # --- looking -----------------------------------------------------------------------------------------------------
 
     def look(self) -> Due:
         """Say what this node has, answer the checks of its apps; returns what is due.
@@ -82,7 +75,7 @@ class Copies:
         """
         ports, me = self._ports, self._ports.members.me()
         about = {entry.key.removeprefix("node/"): record.loads(entry.value) for entry in ports.store.tree("node/")}
-        self._load(about.get(me, {}))
+        self._rounds.load(about.get(me, {}).get("rounds"))
         self._listed = ports.volumes.listed()
         seen = _Seen(about, ports.volumes.stock(), ports.volumes.schedules(), ports.clock.now())
         roles = {app: (lives, lives.placement.role(me)) for app, lives in self._all().items()}
@@ -99,10 +92,8 @@ class Copies:
                     self._answer(app, lives, state, seen.now)
                     rounds_due += [app] if copies.due(state, seen.now) else []
                 purges_due += [app] if self._purges.due(lives, seen.lines) else []
-        with self._mutex:
-            self._rounds = {app: last for app, last in self._rounds.items() if app in mine}
-            rounds = {app: copies.round_value(last) for app, last in self._rounds.items()}
-        say(ports.store, me, {"copies": {app: self._have(lives, seen) for app, lives in kept.items()}, "rounds": rounds})
+        said = {app: self._have(lives, seen) for app, lives in kept.items()}
+        say(ports.store, me, {"copies": said, "rounds": self._rounds.told(mine)})
         return Due(tuple(rounds_due), tuple(purges_due))
 
     @contextmanager
@@ -122,13 +113,6 @@ class Copies:
         else:
             self._broken.pop(app, None)
 
-    def _load(self, said: Mapping[str, Any]) -> None:
-        """After a start: what this node said before counts on."""
-        known = said.get("rounds")
-        if not self._loaded and isinstance(known, dict):
-            self._rounds = {app: copies.read_round(value) for app, value in known.items()}
-        self._loaded = True
-
     def _all(self) -> dict[str, Residence]:
         """Where each app lives. Every commit writes the record, so that only apps whose record changed are asked for again."""
         index = {entry.key.removeprefix("app/"): entry.index for entry in self._ports.store.tree("app/")}
@@ -143,9 +127,6 @@ class Copies:
         newest = copies.newest(seen.stock, volumes)
         slave = lives.placement.slave
         node = self._ports.members.nodes().get(slave)
-        with self._mutex:
-            last = self._rounds.get(app, Round())
-            last = replace(last, tried=max(last.tried, self._deferred.get(app, 0.0)))
         return State(
             volumes=volumes,
             slave=slave,
@@ -154,7 +135,7 @@ class Copies:
             committed=_seconds(lives.record.get("deploy_date")),
             taken={volume: time for volume, name in newest.items() if (time := copies.taken_at(name)) is not None},
             verified=copies.verified(volumes, copies.said_of(seen.about, slave, app), ours),
-            last=last,
+            last=self._rounds.last(app),
         )
 
     def _answer(self, app: str, lives: Residence, state: State, now: float) -> None:
@@ -196,98 +177,14 @@ class Copies:
                 self._sizes[volume], found = (name, before[1] if size is None else size), True
         return found
 
+    def round(self, app: str) -> bool:
+        """Make a round of copies of an app, if it lives here; False when something else is being done with the app."""
+        return self._rounds.make(app)
+
     def purge(self, app: str) -> None:
         """Make the purges of an app that are due."""
         with self._slots:
             self._purges.purge(app)
-
-    # --- a round -----------------------------------------------------------------------------------------------------
-
-    def round(self, app: str) -> bool:
-        """Make a round of copies of an app, if it lives here; False when something else is being done with the app."""
-        clock = self._ports.clock
-        made, began = Round(tried=clock.now()), clock.monotonic()
-        try:
-            with self._slots:
-                lives, point = self._take(app)
-                made = replace(made, time=point.time)
-                self._send(app, lives, point.snapshots)
-            made = replace(made, seconds=clock.monotonic() - began)
-            self._verify(app, lives, point.snapshots)
-        except (_Busy, errors.Overtaken):  # overtaken by what a migrate gives: it has to be a newer one
-            self._deferred[app] = made.tried
-            return False
-        except _Elsewhere:
-            return True
-        except errors.ClusterError as error:
-            self._end(app, replace(made, down=isinstance(error, _SlaveDown)), str(error))
-        else:
-            self._end(app, made, point.problem)
-        return True
-
-    def _take(self, app: str) -> tuple[Residence, snapshot.Point]:
-        with self._attempt(app) as ours:
-            if not ours or operation_open(self._ports, app):
-                raise _Busy(app)
-            lives = residence(self._ports.store, app) or Residence()
-            if lives.placement.role(self._ports.members.me()) is not Role.MASTER:
-                raise _Elsewhere(app)
-            if why := lost.complaint(self._ports, app, lives):
-                raise errors.Permanent(why)
-            try:
-                return lives, snapshot.take(self._ports, app, lives.deploy_id, lives.volumes)
-            except snapshot.Busy as error:
-                raise _Busy(app) from error
-
-    def _send(self, app: str, lives: Residence, snapshots: Mapping[str, str]) -> None:
-        slave = lives.placement.slave
-        if not slave:
-            return
-        node = self._ports.members.nodes().get(slave)
-        if not node or not node.alive:
-            raise _SlaveDown(f"{slave} is down")
-
-        def guard() -> None:
-            if residence(self._ports.store, app) != lives:
-                raise _Elsewhere(app)
-
-        for name in snapshots.values():
-            self._ports.volumes.send(name, node.address, guard)
-
-    def _verify(self, app: str, lives: Residence, snapshots: Mapping[str, str]) -> None:
-        """A copy is one when the slave says that it has it."""
-        slave, clock, store = lives.placement.slave, self._ports.clock, self._ports.store
-        deadline, index = clock.monotonic() + limits.VERIFY, 0
-        while slave:
-            entry = store.get(names.node_key(slave))
-            said = copies.said_of({slave: record.loads(entry.value if entry else None)}, slave, app)
-            if copies.arrived(said, snapshots, self._ports.volumes.stock()):
-                return
-            if clock.monotonic() > deadline:
-                raise errors.Permanent(f"{slave} does not say that it has what was sent: is its worker running?")
-            index = store.wait(names.node_key(slave), index, 10.0)
-
-    def _end(self, app: str, made: Round, error: str) -> None:
-        with self._mutex:
-            before = self._rounds.get(app, Round())
-            failures = before.failures + 1 if error else 0
-            self._rounds[app] = replace(made, failures=failures, error=error)
-        if error:
-            log.error("%s: round %d of copies that failed: %s", app, failures, error)
-        else:
-            log.info("%s: copy of %s (%.2f s)", app, made.time, made.seconds)
-
-
-class _Busy(Exception):
-    """An operation of the app, or somebody else, is at work."""
-
-
-class _Elsewhere(Exception):
-    """The app does not live here any more."""
-
-
-class _SlaveDown(errors.Permanent):
-    """It will have its copy as soon as it is back."""
 
 
 def _seconds(date: Any) -> float:

@@ -34,7 +34,8 @@ def execute(ctx: Context, plan: Plan, *, known: str | None = None, superseded: b
     ``known`` is the outcome as far as the caller has seen it. ``superseded`` when the operation has ended and a later one has begun: then
     what runs is that one's business.
     """
-    log.info("%s: %s %s -> %s", ctx.app, ctx.op.event.kind, ctx.op.event.id, plan.recipe)
+    data = history.data(ctx.op)
+    log.info("%s: %s %s -> %s%s", ctx.app, ctx.op.event.kind, ctx.op.event.id, plan.recipe, f"; its data: {data}" if data else "")
     for number, step in enumerate(plan.before, 1):
         log.info("%s:   %d. %s", ctx.app, number, step)
     why: str | None = "it was committed before"

@@ -44,7 +44,7 @@ class Point:
 def take(ports: Ports, app: str, deploy_id: str, volumes: Sequence[str]) -> Point:
     """Snapshot those of ``volumes`` that are there. What the app's own command does wrong is told, and no reason to have no copy.
 
-    Raises ``Busy``.
+    Raises ``Busy``, ``Temporary`` when Docker does not answer, and ``Permanent`` when several volumes would not be of one moment.
     """
     with _alone(ports, app):
         problem = _dump(ports, app, deploy_id)
@@ -87,22 +87,37 @@ def _dump(ports: Ports, app: str, deploy_id: str) -> str:
 
 
 def _frozen(ports: Ports, app: str, volumes: Sequence[str]) -> Mapping[str, str]:
-    """A snapshot of each volume, while nothing of the app writes. Where containers cannot be frozen, each is a point of its own."""
+    """A snapshot of each volume, while nothing of the app writes."""
     clock = ports.clock
     if not volumes:
         return {}
-    running = [one.name for one in ports.compose.containers(names.project_name(app)) if one.state == "running"]
+    running = _running(ports, app)
     ports.journal.mark(app, JOURNAL, PAUSED + " ".join(running))
     began = clock.monotonic()
     try:
-        try:
-            ports.compose.pause(running)
-        except errors.ClusterError as error:
-            log.warning("%s: cannot be paused, so its volumes are snapshotted while it writes: %s", app, error)
+        _freeze(ports, app, running, volumes)
         return ports.volumes.snapshot(volumes)
     finally:
         _thaw(ports, app)
         log.info("%s: paused for %.3f s", app, clock.monotonic() - began)
+
+
+def _running(ports: Ports, app: str) -> list[str]:
+    return [one.name for one in ports.compose.containers(names.project_name(app)) if one.state == "running"]
+
+
+def _freeze(ports: Ports, app: str, running: Sequence[str], volumes: Sequence[str]) -> None:
+    """A container that ended in this moment cannot be frozen, and need not be. One volume alone is of one moment anyway: a snapshot of
+    btrfs is one step.
+    """
+    try:
+        ports.compose.pause(running)
+    except errors.ClusterError as error:
+        writing = ", ".join(_running(ports, app))
+        if writing and len(volumes) > 1:
+            raise errors.Permanent(f"{writing} cannot be frozen, and {', '.join(volumes)} would not be of one moment: {error}") from error
+        if writing:
+            log.warning("%s: %s cannot be frozen, so its volume is snapshotted while it writes: %s", app, writing, error)
 
 
 def _thaw(ports: Ports, app: str) -> None:

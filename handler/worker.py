@@ -41,6 +41,8 @@ class Worker:
         self._threads: dict[str, threading.Thread] = {}
         self._again: set[str] = set()
         self._looked: set[str] = set()
+        self._intents: dict[str, int] = {}
+        self._told, self._swept = False, float("-inf")
         self._mutex = threading.Lock()
 
     def wake(self, app: str) -> None:
@@ -94,10 +96,21 @@ class Worker:
             if app:
                 self.wake(app)
 
-    def sweep(self) -> None:
-        """Every app that has an intent, or a record: one without an intent may not have been started yet."""
-        for app in sorted(below(self.ports, "intent/") | below(self.ports, "app/")):
+    def look(self, *, told: bool) -> None:
+        """When ``told`` that an intent changed: say that we are there, and wake the apps whose one did, as it concerns none of the others.
+        From time to time: wake all that have an intent, or a record, since one without an intent may not have been started yet.
+        """
+        self._told |= told
+        everything = time.monotonic() - self._swept > SWEEP
+        if not (self._told or everything):
+            return
+        announce(self.ports, self.here)
+        intents = {entry.key.removeprefix("intent/"): entry.index for entry in self.ports.store.tree("intent/")}
+        changed = {app for app, index in intents.items() if self._intents.get(app) != index}
+        for app in sorted(intents.keys() | below(self.ports, "app/") if everything else changed):
             self.wake(app)
+        self._intents, self._told = intents, False  # only now: what failed is looked at again
+        self._swept = time.monotonic() if everything else self._swept
 
 
 def main(_arguments: Sequence[str]) -> int:
@@ -120,13 +133,11 @@ def main(_arguments: Sequence[str]) -> int:
     threading.Thread(target=certificates.keep, args=(worker.ports.store, storage, stop), name="certificates", daemon=True).start()
     copier = Copier(here, worker.ports, stop)
     copier.start()
-    words = {"intents"}  # operations that a crash cut short go on at once: requests may be held
-    last_sweep = 0.0
+    words = set[str]()
     while not stop.is_set():
         worker.take_spool()
         _lift_late_holds(worker.ports)
-        if ("intents" in words or time.monotonic() - last_sweep > SWEEP) and _look_around(worker):
-            last_sweep = time.monotonic()
+        _look_around(worker, told="intents" in words)
         words = spool.heard(listener)
         copier.hear(words)
     copier.close()
@@ -136,16 +147,13 @@ def main(_arguments: Sequence[str]) -> int:
     return 0
 
 
-def _look_around(worker: Worker) -> bool:
-    """Say that we are there, and look at all intents; False when that has to be tried again at once."""
+def _look_around(worker: Worker, *, told: bool) -> None:
     try:
-        announce(worker.ports, worker.here)
-        worker.sweep()
+        worker.look(told=told)
     except errors.Temporary:
-        return False
+        pass  # Consul: looked again with the next word, or soon
     except Exception:
         log.exception("intents: unexpected error; looked again later")
-    return True
 
 
 def _lift_late_holds(ports: Ports) -> None:

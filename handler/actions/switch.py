@@ -13,9 +13,6 @@ from handler.residence import ABORTED, Residence, residence
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN = 2.0
-"""Seconds after which who waits for the leader looks for its lease, when nothing changed in Consul."""
-
 
 def pre_copy(ctx: Context, step: s.PreCopy) -> None:
     """Rounds of snapshot and send, until one is short: the next delta, for which the app stops, is about as small.
@@ -82,7 +79,7 @@ def _wait_for_leader(ctx: Context, part: str, leader: str) -> dict[str, str]:
             if free_since is not None and clock.monotonic() - free_since >= limits.LEADER_GONE:
                 ctx.abort(f"{leader} lost its lease before it said {part}")
                 free_since = None
-            index = store.wait(prefix, index, _LOOK_AGAIN)
+            index = store.wait(prefix, index, limits.LOOK_AGAIN)
         except errors.Temporary as error:
             log.warning("%s: cannot learn %s of the operation, so nothing is started or stopped: %s", ctx.app, part, error)
             free_since = None

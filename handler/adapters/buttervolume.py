@@ -174,7 +174,7 @@ class Buttervolume:
             yield file
 
     def _keep_order(self, snapshot: str, host: str, last: IO[str]) -> None:
-        """``last`` names the one that was begun last: it may have arrived although there is no marker, when somebody died in that moment."""
+        """``last`` names the one that was begun last: without a marker it may have arrived all the same, if somebody died just then."""
         last.seek(0)
         before = last.read()
         if before != snapshot and {before, snapshot} <= self.listed():

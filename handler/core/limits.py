@@ -80,3 +80,6 @@ SHORT_ROUND = 2.0
 
 HISTORY = 20
 """Operations remembered for each app."""
+
+LOOK_AGAIN = 2.0
+"""After which a waiting step looks for vanished peers and free leases, when nothing changed in Consul."""

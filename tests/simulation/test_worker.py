@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -201,15 +202,48 @@ def test_a_worker_that_starts_lets_go_on_what_it_froze_before_it_died(here: Sett
     assert node.containers[one.project].state == "running"
 
 
-def test_an_app_that_has_a_record_and_no_intent_is_looked_at_again(here: Settings) -> None:
-    world, woken = World(1, ("n1",)), list[str]()
+@pytest.fixture
+def woken(here: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[World, bool], list[str]]:
+    """What one worker wakes with the next look; it sweeps only with the first one, unless that is undone."""
+    apps = list[str]()
+    monkeypatch.setattr(Worker, "wake", lambda _self, app: apps.append(app))
+    workers = list[Worker]()
+
+    def look(world: World, told: bool) -> list[str]:
+        def work(mine: Ports) -> None:
+            workers.extend([] if workers else [Worker(here, mine)])
+            with suppress(errors.StoreUnavailable):
+                workers[0].look(told=told)
+
+        apps.clear()
+        in_world(world, work)
+        return list(apps)
+
+    return look
+
+
+def test_an_app_that_has_a_record_and_no_intent_is_looked_at_again(
+    woken: Callable[[World, bool], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(1, ("n1",))
     world.write(names.record_key(APPS[0].name), RECORD)
     world.write(names.intent_key(APPS[1].name), "{}")
+    everybody = sorted((APPS[0].name, APPS[1].name))
+    assert woken(world, False) == everybody
+    assert woken(world, False) == []
+    monkeypatch.setattr(worker, "SWEEP", -1.0)
+    assert woken(world, False) == everybody
 
-    def work(mine: Ports) -> None:
-        one = Worker(here, mine)
-        one.wake = woken.append  # type: ignore[method-assign]
-        one.sweep()
 
-    in_world(world, work)
-    assert woken == sorted((APPS[0].name, APPS[1].name))
+def test_an_intent_that_changes_wakes_its_app_alone_also_when_consul_answers_only_later(woken: Callable[[World, bool], list[str]]) -> None:
+    world = World(1, ("n1",))
+    for one in APPS:
+        world.write(names.intent_key(one.name), "{}")
+    woken(world, True)
+    assert woken(world, True) == []
+    world.write(names.intent_key(APPS[0].name), '{"seen": []}')
+    world.nodes["n1"].cut_until = 1e9
+    assert woken(world, True) == []
+    world.nodes["n1"].cut_until = 0.0
+    assert woken(world, False) == [APPS[0].name]
+    assert woken(world, False) == []
