@@ -178,7 +178,7 @@ class Copies:
         return found
 
     def round(self, app: str) -> bool:
-        """Make a round of copies of an app, if it lives here; False when something else is being done with the app."""
+        """Make a round of copies of an app, if it lives here; False when it has to be made later."""
         return self._rounds.make(app)
 
     def purge(self, app: str) -> None:

@@ -5,7 +5,7 @@
     ClusterError
     ├── Temporary            trying again may help; retried until a deadline
     │   ├── StoreUnavailable     Consul gave no answer: unknown, which is not the same as absent
-    │   └── Overtaken            a newer snapshot went to that node meanwhile: send a new one
+    │   └── Overtaken            a newer snapshot was sent there before: take a new one
     ├── Permanent            trying again is useless; a person has to read the reason
     │   ├── BadInput             an event, a repository or a value is refused
     │   ├── CommandFailed        a program ended with an error
@@ -31,7 +31,7 @@ class StoreUnavailable(Temporary):
 
 
 class Overtaken(Temporary):
-    """A newer snapshot of the volume was sent to that node meanwhile, and this one is not: there what comes last is the newest."""
+    """The send of a newer snapshot of the volume to that node was begun before. This one is not sent: what comes last is the newest."""
 
 
 class Permanent(ClusterError):

@@ -138,6 +138,9 @@ class Compose(Protocol):
     def remove(self, project: str) -> None:
         """Remove containers and own networks of a project, running or not; volumes stay. Fine when there are none."""
 
+    def running(self, project: str) -> tuple[str, ...]:
+        """Names of what runs of a project, and is not frozen; also what a person has started by ``docker compose run``."""
+
     def pause(self, containers: Sequence[str]) -> None:
         """Freeze running containers, all at the same time."""
 
@@ -148,7 +151,7 @@ class Compose(Protocol):
         """Run a command inside the running container of a service; ``Permanent`` when it fails, or is still under way since before."""
 
     def containers(self, project: str) -> tuple[Container, ...]:
-        """All containers of a project, running or not."""
+        """All containers of a project, running or not, but those of ``docker compose run``."""
 
     def logs(self, project: str, lines: int) -> str:
         """The last lines of every container, for the history."""

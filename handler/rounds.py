@@ -56,7 +56,9 @@ class Rounds:
             return {app: copies.round_value(made) for app, made in self._last.items()}
 
     def make(self, app: str) -> bool:
-        """Make a round of copies of an app, if it lives here; False when something else is being done with the app."""
+        """Make a round of copies of an app, if it lives here; False when it has to be made later: something else is being done with the
+        app, or what a migrate gives has overtaken it.
+        """
         clock = self._ports.clock
         made, began = Round(tried=clock.now()), clock.monotonic()
         try:
@@ -66,7 +68,8 @@ class Rounds:
                 self._send(app, lives, point.snapshots)
             made = replace(made, seconds=clock.monotonic() - began)
             self._verify(app, lives, point.snapshots)
-        except (_Busy, errors.Overtaken):  # overtaken by what a migrate gives: it has to be a newer one
+        except (_Busy, errors.Overtaken) as error:
+            log.info("%s: no copy now: %s", app, error)
             self._deferred[app] = made.tried
             return False
         except _Elsewhere:
@@ -80,7 +83,7 @@ class Rounds:
     def _take(self, app: str) -> tuple[Residence, snapshot.Point]:
         with self._attempt(app) as ours:
             if not ours or operation_open(self._ports, app):
-                raise _Busy(app)
+                raise _Busy(f"something else is being done with {app}")
             lives = residence(self._ports.store, app) or Residence()
             if lives.placement.role(self._ports.members.me()) is not Role.MASTER:
                 raise _Elsewhere(app)
@@ -89,7 +92,7 @@ class Rounds:
             try:
                 return lives, snapshot.take(self._ports, app, lives.deploy_id, lives.volumes)
             except snapshot.Busy as error:
-                raise _Busy(app) from error
+                raise _Busy(str(error)) from error
 
     def _send(self, app: str, lives: Residence, snapshots: Mapping[str, str]) -> None:
         slave = lives.placement.slave

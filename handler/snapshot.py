@@ -1,6 +1,6 @@
 """One point of a whole app: its own dump, its containers frozen, all its volumes snapshotted, its containers go on.
 
-Used by the first copy of an operation (:mod:`handler.actions.after`), by the rounds after it (:mod:`handler.copies`) and by migrate.
+Used by the first copy of an operation (:mod:`handler.actions.after`), by the rounds after it (:mod:`handler.rounds`) and by migrate.
 The caller has the app's lock on this node, or, as a migrate into another app, has not. So one at a time is let in: of two, one would
 erase the journal of what the other has frozen, and that would stay so.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from handler.ports import Ports
 log = logging.getLogger(__name__)
 _MUTEX = threading.Lock()
 
+_TRIES = 3
 JOURNAL, PAUSED = "copy", "paused: "
 """The journal that names, while containers are frozen, those that we froze: a crash must not leave them so."""
 
@@ -87,37 +88,48 @@ def _dump(ports: Ports, app: str, deploy_id: str) -> str:
 
 
 def _frozen(ports: Ports, app: str, volumes: Sequence[str]) -> Mapping[str, str]:
-    """A snapshot of each volume, while nothing of the app writes."""
+    """A snapshot of each volume, all of one moment: nothing of the app runs meanwhile. One alone is so anyway: btrfs takes it at once."""
     clock = ports.clock
     if not volumes:
         return {}
-    running = _running(ports, app)
-    ports.journal.mark(app, JOURNAL, PAUSED + " ".join(running))
     began = clock.monotonic()
     try:
-        _freeze(ports, app, running, volumes)
-        return ports.volumes.snapshot(volumes)
+        why = _freeze(ports, app)
+        if why and len(volumes) > 1:
+            raise errors.Permanent(f"{', '.join(volumes)} would not be of one moment: {why}")
+        if why:
+            log.warning("%s: its volume is snapshotted while it writes: %s", app, why)
+        taken = ports.volumes.snapshot(volumes)
+        if len(volumes) > 1 and (started := ports.compose.running(names.project_name(app))):
+            discard(ports, taken.values())
+            raise errors.Temporary(f"{', '.join(started)} was started while {', '.join(volumes)} were snapshotted")
+        return taken
     finally:
         _thaw(ports, app)
         log.info("%s: paused for %.3f s", app, clock.monotonic() - began)
 
 
-def _running(ports: Ports, app: str) -> list[str]:
-    return [one.name for one in ports.compose.containers(names.project_name(app)) if one.state == "running"]
+def _freeze(ports: Ports, app: str) -> str:
+    """Until nothing runs; returns why that cannot be. One that ends in this moment cannot be frozen, and may be started again."""
+    project, why = names.project_name(app), ""
+    for _ in range(_TRIES):
+        running = ports.compose.running(project)
+        if not running:
+            return ""
+        ports.journal.mark(app, JOURNAL, PAUSED + " ".join(running))
+        try:
+            ports.compose.pause(running)
+        except errors.ClusterError as error:
+            why = str(error)
+    running = ports.compose.running(project)
+    return f"{', '.join(running)} cannot be frozen: {why}" if running else ""
 
 
-def _freeze(ports: Ports, app: str, running: Sequence[str], volumes: Sequence[str]) -> None:
-    """A container that ended in this moment cannot be frozen, and need not be. One volume alone is of one moment anyway: a snapshot of
-    btrfs is one step.
-    """
-    try:
-        ports.compose.pause(running)
-    except errors.ClusterError as error:
-        writing = ", ".join(_running(ports, app))
-        if writing and len(volumes) > 1:
-            raise errors.Permanent(f"{writing} cannot be frozen, and {', '.join(volumes)} would not be of one moment: {error}") from error
-        if writing:
-            log.warning("%s: %s cannot be frozen, so its volume is snapshotted while it writes: %s", app, writing, error)
+def discard(ports: Ports, snapshots: Collection[str]) -> None:
+    """Delete what is no point. It is put aside first: who dies in between leaves nothing that counts as a copy."""
+    ports.volumes.put_aside(snapshots)
+    for name in snapshots:
+        ports.volumes.drop(name)
 
 
 def _thaw(ports: Ports, app: str) -> None:

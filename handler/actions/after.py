@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 
 from handler import aside, chronicle, claims, errors, lost, snapshot
 from handler.actions.start import check_complete
@@ -21,6 +22,8 @@ PURGE = {"purge:1h:1d:1w:4w:1y": 1440}
 
 EVERY = 60
 """Minutes between replications (or snapshots)."""
+
+_TRIES = 3
 
 
 def register_service(ctx: Context, step: s.RegisterService) -> None:  # noqa: ARG001
@@ -61,23 +64,28 @@ def _all_volumes(ctx: Context, known: tuple[str, ...]) -> list[str]:
 
 
 def copy_to_slave(ctx: Context, step: s.CopyToSlave) -> None:
-    """A placement is complete with its second copy. A slave that is down does not fail the deploy.
-
-    When what a migrate gives has overtaken it, it is tried again, and takes a new snapshot.
-    """
+    """A placement is complete with its second copy. A slave that is down does not fail the deploy."""
     slave = ctx.ports.members.nodes().get(step.to)
     try:
         if not slave or not slave.alive:
             raise errors.Permanent(f"{step.to} is down: there is no second copy until it is back")
         if why := lost.complaint(ctx.ports, ctx.app, residence(ctx.ports.store, ctx.app) or Residence()):
             raise errors.Permanent(why)
-        point = snapshot.take(ctx.ports, ctx.app, ctx.op.deploy_id, ctx.spec(ctx.op.deploy_id).volumes)
-        for name in point.snapshots.values():
-            ctx.ports.volumes.send(name, slave.address, lambda: _still_in_service(ctx))
-        ctx.say("sent", {"snapshots": point.snapshots})
+        ctx.say("sent", {"snapshots": _send_newest(ctx, slave.address)})
     except errors.Permanent as error:
         ctx.say("sent", {"error": str(error)})
         raise
+
+
+def _send_newest(ctx: Context, host: str) -> Mapping[str, str]:
+    """All volumes at one point; a new one when what a migrate gives has overtaken it on its way."""
+    for _ in range(_TRIES):
+        point = snapshot.take(ctx.ports, ctx.app, ctx.op.deploy_id, ctx.spec(ctx.op.deploy_id).volumes)
+        with suppress(errors.Overtaken):
+            for name in point.snapshots.values():
+                ctx.ports.volumes.send(name, host, lambda: _still_in_service(ctx))
+            return point.snapshots
+    raise errors.Temporary(f"what migrates give from {ctx.app} to {host} goes first")
 
 
 def _still_in_service(ctx: Context) -> None:

@@ -32,9 +32,7 @@ def snapshot_origin(ctx: Context, step: s.SnapshotOrigin) -> None:
     point = snapshot.take(ctx.ports, step.app, lives.deploy_id, [volume for volume, _ in pairs])
     missing = [volume for volume, _ in pairs if volume not in point.snapshots]
     if missing or settled(ctx.ports, step.app) != before:
-        ctx.ports.volumes.put_aside(point.snapshots.values())  # the more sure of the two
-        for name in point.snapshots.values():
-            ctx.ports.volumes.drop(name)
+        snapshot.discard(ctx.ports, point.snapshots.values())
         why = f"it has no volume {missing[0]}" if missing else "an operation of it has begun"
         raise errors.Temporary(f"{step.app} cannot be snapshotted: {why}")
     if point.problem:

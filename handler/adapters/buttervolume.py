@@ -32,7 +32,7 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from handler.adapters.docker import Docker
-from handler.adapters.files import add_lines, read_lines
+from handler.adapters.files import add_lines, read_lines, sync_directory
 from handler.adapters.process import run
 from handler.adapters.schedules import VOLUME, Schedules, checked
 from handler.adapters.unix import UnixConnection
@@ -164,7 +164,9 @@ class Buttervolume:
     def _alone(self, what: str, guard: Guard) -> Iterator[IO[str]]:
         """Two sends of one volume to one host at the same time would delete each other's markers, and the parents with them."""
         self._locks.mkdir(parents=True, exist_ok=True)
-        with (self._locks / f"send-{what}").open("a+") as file:
+        path = self._locks / f"send-{what}"
+        path.touch()
+        with path.open("r+") as file:
             deadline = time.monotonic() + _SEND
             while not _locked(file):
                 guard()
@@ -175,16 +177,22 @@ class Buttervolume:
 
     def _keep_order(self, snapshot: str, host: str, last: IO[str]) -> None:
         """``last`` names the one that was begun last: without a marker it may have arrived all the same, if somebody died just then."""
-        last.seek(0)
-        before = last.read()
-        if before != snapshot and {before, snapshot} <= self.listed():
+        before, here = last.read(), self.listed()
+        if snapshot not in here:
+            return  # Buttervolume says so
+        if before != snapshot and before in here:
             born = {name: generation for generation, name, _ in self._listed()}
             if born.get(before, 0) > born.get(snapshot, 0):
-                raise Overtaken(f"snapshot {snapshot} is not sent to {host}: {before}, which is newer, was sent before it")
-        last.truncate(0)
-        last.write(snapshot)
-        last.flush()
-        os.fsync(last.fileno())
+                raise Overtaken(f"snapshot {snapshot} is not sent to {host}: one of {before}, which is newer, was begun before")
+        try:
+            last.seek(0)
+            last.write(snapshot)  # over the one before, whose name is as long: there is no moment without one
+            last.truncate()
+            os.fsync(last.fileno())
+            if not before:
+                sync_directory(self._locks)
+        except OSError as error:
+            raise CommandFailed(f"snapshot {snapshot} is not sent to {host}: that cannot be noted", str(error)) from error
 
     def complete(self, snapshot: str) -> bool:
         path = self._snapshots / checked(_SNAPSHOT, snapshot)

@@ -62,6 +62,9 @@ class DockerCompose:
     def remove(self, project: str) -> None:
         self._docker.remove(project)
 
+    def running(self, project: str) -> tuple[str, ...]:
+        return self._docker.running(project)
+
     def pause(self, containers: Sequence[str]) -> None:
         self._docker.pause(containers)
 

@@ -68,6 +68,12 @@ class Docker:
             with ThreadPoolExecutor(max_workers=16) as pool:
                 list(pool.map(lambda c: c.stop(timeout=seconds), running))
 
+    def running(self, project: str) -> tuple[str, ...]:
+        """Names of the containers of a project that run and are not frozen, those of ``compose run`` too; one question for all."""
+        with self._asking("list containers"):
+            found = self._client.api.containers(filters={"label": [f"{_PROJECT}={project}"]})
+        return tuple(sorted(one["Names"][0].removeprefix("/") for one in found if one["State"] == "running"))
+
     def pause(self, containers: Sequence[str]) -> None:
         """Freeze containers, all at the same time."""
         with self._asking("pause containers"), ThreadPoolExecutor(max_workers=16) as pool:

@@ -13,7 +13,7 @@ from clusterlab.disk import Image
 from clusterlab.run import LabError
 from handler.adapters.buttervolume import Buttervolume
 from handler.core.copies import Held
-from handler.errors import CommandFailed, LeaseLost, Permanent
+from handler.errors import CommandFailed, LeaseLost, Overtaken, Permanent
 
 pytestmark = pytest.mark.component
 
@@ -121,6 +121,29 @@ def test_sends_of_one_volume_to_one_host_wait_for_each_other(root: Path) -> None
     for thread in threads:
         thread.join(20)
     assert plugin.sends == [f"begin {names[0]}", f"end {names[0]}", f"begin {names[1]}", f"end {names[1]}"]
+
+
+def test_an_older_one_is_not_sent_after_a_newer_one_whatever_the_clock_says_and_whoever_died(root: Path) -> None:
+    """Each send is another process's; what is not there any more, and cannot be sent, does not count."""
+
+    def send(snapshot: str) -> list[str]:
+        plugin = Plugin(root)
+        plugin.end.set()
+        plugin.send(snapshot, "10.0.0.3", lambda: None)
+        return plugin.sends[::2]
+
+    old, new, newest = (Plugin(root).snapshot(["app_dump"])["app_dump"] for _ in range(3))
+    late = "app_dump@2020-01-01T00:00:00.000000"  # the clock was set back
+    btrfs("subvolume", "snapshot", "-r", root / "volumes" / "app_dump", root / "snapshots" / late)
+    assert send(new) == [f"begin {new}"]
+    assert send(new) == [f"begin {new}"], "it has no marker: its end is not known"
+    send("app_dump@2026-02-02T00:00:00.000000")
+    with pytest.raises(Overtaken):
+        send(old)
+    assert send(newest) == [f"begin {newest}"]
+    assert send(late) == [f"begin {late}"]
+    with pytest.raises(Overtaken):
+        send(newest)
 
 
 def test_who_has_waited_asks_again_before_anything_is_sent(root: Path) -> None:

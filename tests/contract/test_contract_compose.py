@@ -167,8 +167,10 @@ def test_what_was_stopped_is_kept_and_started_again_with_its_data(running: App) 
 
 def test_what_is_frozen_goes_on_or_is_stopped(running: App) -> None:
     compose, name = running.node.compose, running.web.name
+    assert compose.running(running.project) == (name,)
     compose.pause([name])
     assert running.web.state == "paused"
+    assert compose.running(running.project) == ()
     for _ in range(2):
         compose.unpause([name])
         assert running.web.state == "running"
@@ -177,6 +179,7 @@ def test_what_is_frozen_goes_on_or_is_stopped(running: App) -> None:
     assert running.web.state == "exited"
     compose.unpause([name])
     assert running.web.state == "exited"
+    assert compose.running(running.project) == ()
 
 
 def test_a_command_that_fails_or_has_nothing_to_run_in_is_an_error(running: App) -> None:

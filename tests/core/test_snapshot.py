@@ -12,35 +12,20 @@ APP, CONTAINER = "hello_main.12345", "hellomain12345-web-1"
 
 
 class Stub:
-    """A journal and a Docker with one container. ``then`` are called once each, at the moment that they are named for."""
+    """A journal, volumes, and a Docker with one container. ``then`` are called once each, at the moment that they are named for."""
 
     def __init__(self, **then: Callable[["Stub"], object]) -> None:
-        self.then, self.entries, self.frozen, self.ended = then, set[str](), set[str](), False
+        self.then, self.entries, self.state = then, set[str](), "running"
+        self.taken, self.aside, self.dropped = list[str](), list[str](), list[str]()
         here: Any = SimpleNamespace
         self.ports: Any = here(
             freezing=set(),
             clock=here(monotonic=lambda: 0.0, sleep=lambda _: None),
             deploys=here(path=lambda *_: "/deploy/x"),
             journal=here(done=lambda *_: frozenset(self.entries), mark=self.mark, erase=lambda *_: self.entries.clear()),
-            volumes=here(exists=lambda _: True, snapshot=self.shoot),
-            compose=here(
-                config=lambda _: {"services": {}},
-                containers=self.containers,
-                pause=self.freeze,
-                unpause=self.frozen.difference_update,
-            ),
+            volumes=here(exists=lambda _: True, snapshot=self.shoot, put_aside=self.aside.extend, drop=self.dropped.append),
+            compose=here(config=lambda _: {"services": {}}, running=self.running, pause=self.pause, unpause=self.unpause),
         )
-
-    def containers(self, _project: str) -> list[Any]:
-        self.now("looked" if "looked" in self.then else "looked again")
-        return [SimpleNamespace(name=CONTAINER, state=self.state())]
-
-    def state(self) -> str:
-        return "exited" if self.ended else "paused" if CONTAINER in self.frozen else "running"
-
-    def freeze(self, containers: Sequence[str]) -> None:
-        self.now("freezing")
-        self.frozen.update(containers)
 
     def now(self, moment: str) -> None:
         if moment in self.then:
@@ -50,28 +35,61 @@ class Stub:
         self.entries.add(entry)
         self.now("marked")
 
+    def running(self, _project: str) -> tuple[str, ...]:
+        return (CONTAINER,) if self.state == "running" else ()
+
+    def pause(self, _containers: Sequence[str]) -> None:
+        self.now("freezing")
+        self.state = "paused"
+
+    def unpause(self, _containers: Sequence[str]) -> None:
+        self.state = "running" if self.state == "paused" else self.state
+
     def shoot(self, volumes: Sequence[str]) -> dict[str, str]:
         self.now("frozen")
-        assert self.state() != "running" or len(volumes) == 1, "it writes while its volumes are snapshotted"
-        return {volume: f"{volume}@2026-01-01T00:00:00" for volume in volumes}
+        self.taken = [f"{volume}@2026-01-01T00:00:00" for volume in volumes]
+        return dict(zip(volumes, self.taken, strict=True))
 
     def take(self, *volumes: str) -> snapshot.Point:
         return snapshot.take(self.ports, APP, "d1", volumes or ["data", "more"])
 
-    def end(self) -> None:
-        self.ended = True
-        self.refuse(errors.Temporary(f"{CONTAINER} is not running"))
+    def runs_on(self) -> bool:
+        return self.state == "running" and not self.entries
 
-    def refuse(self, error: errors.ClusterError) -> None:
-        raise error
+
+def no_freezer(stub: Stub) -> None:
+    """However often it is tried."""
+    stub.then["freezing"] = no_freezer
+    raise errors.Temporary("no freezer")
+
+
+def once(_stub: Stub) -> None:
+    raise errors.Temporary("an answer that got lost")
+
+
+def ends(stub: Stub) -> None:
+    stub.state = "exited"
+    raise errors.Temporary(f"{CONTAINER} is not running")
+
+
+def is_restarted(stub: Stub) -> None:
+    """By Docker, as its restart policy says: it is not what was frozen."""
+    stub.state = "running"
+
+
+def gives_no_answer(stub: Stub) -> None:
+    def running(_project: str) -> tuple[str, ...]:
+        raise errors.Temporary("Docker does not answer")
+
+    stub.ports.compose.running = running
+    raise errors.Temporary("Docker does not answer")
 
 
 @pytest.mark.parametrize("moment", ["marked", "frozen"])
 def test_a_look_for_what_a_crash_left_frozen_does_not_disturb(moment: str) -> None:
     stub = Stub(**{moment: lambda stub: snapshot.recover(stub.ports, APP)})
     assert stub.take().snapshots
-    assert not stub.frozen
-    assert not stub.entries
+    assert stub.runs_on()
 
 
 @pytest.mark.parametrize("moment", ["marked", "frozen"])
@@ -82,41 +100,49 @@ def test_a_second_one_waits_for_its_turn(moment: str) -> None:
 
     stub = Stub(**{moment: second})
     assert stub.take().snapshots
-    assert not stub.frozen
+    assert stub.runs_on()
     assert stub.take().snapshots, "it is its turn now"
 
 
 def test_several_volumes_of_what_cannot_be_frozen_are_not_snapshotted() -> None:
-    """They would not be of one moment."""
-    stub = Stub(freezing=lambda stub: stub.refuse(errors.Temporary("no freezer")), frozen=lambda _: pytest.fail("it was snapshotted"))
+    """They would not be of one moment. What is not frozen at first is tried again."""
+    stub = Stub(freezing=no_freezer)
     with pytest.raises(errors.Permanent, match="no freezer"):
         stub.take()
-    assert not stub.entries
+    assert not stub.taken
+    assert stub.runs_on()
+    assert Stub(freezing=once).take().snapshots
+
+
+def test_several_volumes_of_what_is_started_meanwhile_are_no_point() -> None:
+    stub = Stub(frozen=is_restarted)
+    with pytest.raises(errors.Temporary, match="was started while"):
+        stub.take()
+    assert stub.aside == stub.dropped == stub.taken != []
+    assert stub.runs_on()
 
 
 def test_one_volume_of_what_cannot_be_frozen_is_snapshotted_all_the_same() -> None:
-    stub = Stub(freezing=lambda stub: stub.refuse(errors.Temporary("no freezer")))
-    assert stub.take("data").snapshots
-
-
-def test_nothing_is_snapshotted_when_docker_gives_no_answer_at_all() -> None:
-    silent = errors.Temporary("Docker does not answer")
-    stub = Stub(freezing=lambda stub: stub.refuse(silent), frozen=lambda _: pytest.fail("it was snapshotted"))
-    stub.then["looked"] = lambda _: None
-    stub.then["looked again"] = lambda stub: stub.refuse(silent)
-    with pytest.raises(errors.Temporary):
-        stub.take("data")
-    assert not stub.entries
+    assert Stub(freezing=no_freezer).take("data").snapshots
+    assert Stub(frozen=is_restarted).take("data").snapshots
 
 
 def test_a_container_that_ends_when_it_is_frozen_keeps_nothing_from_being_snapshotted() -> None:
-    assert Stub(freezing=Stub.end).take().snapshots
+    assert Stub(freezing=ends).take().snapshots
+
+
+@pytest.mark.parametrize("volumes", [("data",), ("data", "more")])
+def test_nothing_is_snapshotted_when_docker_gives_no_answer_at_all(volumes: tuple[str, ...]) -> None:
+    stub = Stub(freezing=gives_no_answer)
+    with pytest.raises(errors.Temporary):
+        stub.take(*volumes)
+    assert not stub.taken
+    assert stub.runs_on()
 
 
 def test_what_a_crash_left_frozen_goes_on() -> None:
     stub = Stub()
-    stub.frozen.add(CONTAINER)
+    stub.state = "paused"
     stub.entries.add(snapshot.PAUSED + CONTAINER)
     snapshot.recover(stub.ports, APP)
-    assert not stub.frozen
-    assert not stub.entries
+    assert stub.runs_on()

@@ -137,10 +137,16 @@ def test_a_round_is_one_point_of_the_whole_app_with_its_own_dump(lab: Lab, app: 
 
 
 def test_all_volumes_of_a_copy_are_of_one_moment_while_the_app_writes(lab: Lab, app: App) -> None:
-    """In each container a program counts in both volumes, in one just after the other: two moments would differ."""
-    node1, node2, services = lab.node("node1"), lab.node("node2"), ("web", "jobs")
+    """In each container a program counts in both volumes, in one just after the other: two moments would differ. One container is what a
+    person has started, as by ``docker compose run``.
+    """
+    node1, node2, services = lab.node("node1"), lab.node("node2"), ("web", "jobs", "by-hand")
     count = 'until (-e "/data/stop") { $i++; for $d ("/data", "/dump") { open F, ">", "$d/t-%s"; print F $i; close F; rename "$d/t-%s", "$d/%s" } }'
     live = f"/var/lib/buttervolume/volumes/{app.volume}"
+    web, by_hand = names.container_name(app.app, "web"), names.container_name(app.app, "by-hand")
+    image = node1.inside(["docker", "inspect", "-f", "{{.Image}}", web]).stdout.strip()
+    labels = [word for label in (f"project={app.project}", "oneoff=True") for word in ("--label", f"com.docker.compose.{label}")]
+    node1.inside(["docker", "run", "-d", "--name", by_hand, *labels, "--volumes-from", web, "--entrypoint", "sleep", image, "600"])
     for service in services:
         node1.inside(["docker", "exec", "-d", names.container_name(app.app, service), "perl", "-e", count.replace("%s", service)])
     try:
@@ -151,6 +157,7 @@ def test_all_volumes_of_a_copy_are_of_one_moment_while_the_app_writes(lab: Lab, 
         time = copy(lab, app)
     finally:
         node1.inside(["touch", f"{live}/stop"])
+        node1.inside(["docker", "rm", "-f", by_hand])
     for service in services:
         copies = [f"{SNAPSHOTS}/{names.volume_name(app.app, key)}@{time}/{service}" for key in ("data", "dump")]
         first, second = (int(node2.inside(["cat", path]).stdout) for path in copies)

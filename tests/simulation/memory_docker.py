@@ -108,6 +108,9 @@ class Compose(Docker):
         if project in self.node.containers:
             self.node.containers[project].state = "exited"
 
+    def running(self, project: str) -> tuple[str, ...]:
+        return tuple(one.name for one in self.containers(project) if one.state == "running")
+
     def pause(self, containers: Sequence[str]) -> None:
         self.ask(f"pause {' '.join(containers)}")
         self.may_fail("pause")

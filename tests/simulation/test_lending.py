@@ -1,5 +1,6 @@
 """Migrate, seen from the app that gives its data: its own operations go on meanwhile, and what they try, and may take back, is not given."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,6 +12,8 @@ from faults import power_lost
 from memory_docker import BOOTED
 from story import QUIET, Story
 from world import START, Node
+
+from handler.core import names
 
 TWO = replace(QUIET, apps=(2,), copying=1.0)
 AWAIT = "before begun wait until deploy"
@@ -37,6 +40,9 @@ class Lending(Story):
     def outcome_of(self, kind: str) -> str:
         (event,) = (message.id for message in self.messages if message.name == kind)
         return self.outcomes[event]
+
+    def why(self, event: str) -> str:
+        return str(json.loads(self.world.kv[names.op_key(self.staging.name, event, "outcome")].value).get("why", ""))
 
     def served(self, one: App) -> list[str]:
         return self.world.nodes[self.records[one.name]["master"]].volumes[one.volume]
@@ -129,26 +135,55 @@ def test_what_waits_to_be_given_does_not_come_after_the_copy_of_a_newer_version(
     assert story.outcome_of("takeover") == "committed"
 
 
-def test_a_copy_that_what_is_given_has_overtaken_is_not_sent_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a takeover would start from it, and what was written between the two would be lost."""
+@pytest.mark.parametrize("kind", ["first copy", "round"])
+def test_a_copy_that_what_is_given_has_overtaken_is_not_sent_after_it(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Else a takeover would start from it, and what was written between the two would be lost. A newer one follows."""
     story = Lending()
-    ask, late = memory_buttervolume.Volumes.ask, []
+    ask, late, found = memory_buttervolume.Volumes.ask, [], []
+    since = story.world.now + 150.0
 
     def behind(volumes: memory_buttervolume.Volumes, what: str, seconds: float = 0.0, *, change: bool = True) -> None:
-        deploys = [message for message in story.messages if message.name == "deploy"]
-        if what.startswith(f"send {story.production.volume}@") and len(deploys) > 2 and not late:
+        if what.startswith(f"send {story.production.volume}@") and not late and story.world.now > since:
             late.append(what.split()[1])
             story.later(story.world.now + 1.0, story.lend)
-            seconds = 60.0
+            seconds = 30.0
         ask(volumes, what, seconds, change=change)
 
     monkeypatch.setattr(memory_buttervolume.Volumes, "ask", behind)
-    story.tell(100.0, "deploy", story.production, master="n1", slave="n2", update=True)
+    if kind == "first copy":
+        story.tell(151.0, "deploy", story.production, master="n1", slave="n2", update=True)
+    else:
+        story.quiet = story.world.now + 600.0  # rounds are made each minute
+    story.later(story.world.now + 390.0, lambda: found.extend(story.n2.snapshots))
     story.n1_dies(400.0)
     story.go()
     assert story.outcome_of("migrate") == story.outcome_of("takeover") == "committed"
-    assert story.lent <= set(story.n2.snapshots)
-    assert not set(late) & set(story.n2.snapshots)
+    (lent,) = story.lent
+    assert late[0] not in found
+    assert [name for name in found[found.index(lent) + 1 :] if name.startswith(f"{story.production.volume}@")]
+
+
+def test_what_is_given_that_a_copy_has_overtaken_is_not_sent_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is told already, and another one cannot take its place: the migrate ends at once, and can be sent again."""
+    story = Lending()
+    story.quiet = story.world.now + 600.0  # rounds are made each minute
+    ask, refused = memory_buttervolume.Volumes.ask, []
+
+    def behind(volumes: memory_buttervolume.Volumes, what: str, seconds: float = 0.0, *, change: bool = True) -> None:
+        late = what.startswith("send ") and what.split()[1] in story.lent and not refused
+        refused.extend([what.split()[1]] if late else [])
+        if late:
+            story.later(story.world.now + 150.0, story.lend)
+        ask(volumes, what, 90.0 if late else seconds, change=change)
+
+    monkeypatch.setattr(memory_buttervolume.Volumes, "ask", behind)
+    story.tell(100.0, "migrate", story.production, target={"repo": story.staging.repo})
+    story.n1_dies(500.0)
+    story.go()
+    outcomes = [(story.outcomes[message.id], story.why(message.id)) for message in story.messages if message.name == "migrate"]
+    assert [outcome for outcome, _ in outcomes] == ["aborted", "committed"]
+    assert "send the event again" in outcomes[0][1]
+    assert refused[0] not in story.n2.snapshots
 
 
 def test_a_round_of_a_destroyed_app_that_waits_to_be_sent_is_not() -> None:

@@ -1,6 +1,8 @@
 """What one seed in many thousands found, told again: so that it happens in every run of the tests."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 from faults import (
@@ -15,7 +17,7 @@ from faults import (
     volumes_in_use,
 )
 from memory_docker import Compose
-from story import Story
+from story import QUIET, Story
 from world import Node
 
 from handler import errors
@@ -31,6 +33,21 @@ def test_without_a_failure_each_operation_is_committed() -> None:
     story.tell(240.0, "deploy", master="n3")
     story.go()
     assert list(story.outcomes.values()) == ["committed"] * 5
+
+
+def test_a_takeover_says_first_what_may_be_lost(caplog: pytest.LogCaptureFixture) -> None:
+    """Who reads the log at 3 a.m. sees the copy's age while it still can be stopped."""
+    caplog.set_level("INFO", "handler.execute")
+    story = Story(replace(QUIET, copying=1.0))
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.later(story.world.now + 60.0, lambda: power_lost(story, story.world.nodes["n1"], 600.0))
+    story.tell(120.0, "takeover", master="n2")
+    story.go()
+    plans = [record.getMessage() for record in caplog.records if " takeover " in record.getMessage() and " -> " in record.getMessage()]
+    assert plans
+    assert all(
+        re.search(r"; its data: the copy of 20[^ ]+, \d+ min old; what was written on n1 after it is not in it", line) for line in plans
+    )
 
 
 def test_a_handler_that_is_killed_while_its_node_is_cut_off_stops_its_trial_when_it_starts() -> None:
