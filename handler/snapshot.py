@@ -18,9 +18,8 @@ from handler.core import composefile, limits, names
 from handler.ports import Ports
 
 log = logging.getLogger(__name__)
-_MUTEX = threading.Lock()
+_MUTEX, _TRIES = threading.Lock(), 3
 
-_TRIES = 3
 JOURNAL, PAUSED = "copy", "paused: "
 """The journal that names, while containers are frozen, those that we froze: a crash must not leave them so."""
 

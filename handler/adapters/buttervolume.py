@@ -183,7 +183,7 @@ class Buttervolume:
         if before != snapshot and before in here:
             born = {name: generation for generation, name, _ in self._listed()}
             if born.get(before, 0) > born.get(snapshot, 0):
-                raise Overtaken(f"snapshot {snapshot} is not sent to {host}: one of {before}, which is newer, was begun before")
+                raise Overtaken(f"snapshot {snapshot} is not sent to {host}: that of {before}, which is newer, was begun before")
         try:
             last.seek(0)
             last.write(snapshot)  # over the one before, whose name is as long: there is no moment without one
