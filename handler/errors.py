@@ -5,7 +5,7 @@
     ClusterError
     ├── Temporary            trying again may help; retried until a deadline
     │   ├── StoreUnavailable     Consul gave no answer: unknown, which is not the same as absent
-    │   └── Overtaken            a newer snapshot was sent there before: take a new one
+    │   └── Overtaken            the send of a newer snapshot was begun before: take a new one
     ├── Permanent            trying again is useless; a person has to read the reason
     │   ├── BadInput             an event, a repository or a value is refused
     │   ├── CommandFailed        a program ended with an error

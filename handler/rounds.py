@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class Rounds:
     """One node's. ``attempt`` tries for an app's lock; ``slots`` are for what keeps disk and network busy.
 
-    Safe for threads, for one at a time for each app.
+    Safe for threads, at most one for each app.
     """
 
     def __init__(self, ports: Ports, attempt: Try, slots: AbstractContextManager[Any] | None = None) -> None:

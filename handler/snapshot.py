@@ -18,7 +18,9 @@ from handler.core import composefile, limits, names
 from handler.ports import Ports
 
 log = logging.getLogger(__name__)
-_MUTEX, _TRIES = threading.Lock(), 3
+_MUTEX = threading.Lock()
+_AGAIN = 0.2
+"""Seconds until Docker is asked once more."""
 
 JOURNAL, PAUSED = "copy", "paused: "
 """The journal that names, while containers are frozen, those that we froze: a crash must not leave them so."""
@@ -87,60 +89,80 @@ def _dump(ports: Ports, app: str, deploy_id: str) -> str:
 
 
 def _frozen(ports: Ports, app: str, volumes: Sequence[str]) -> Mapping[str, str]:
-    """A snapshot of each volume, all of one moment: nothing of the app runs meanwhile. One alone is so anyway: btrfs takes it at once."""
-    clock = ports.clock
+    """A snapshot of each volume, all of one moment: nothing of the app runs meanwhile. A volume alone needs no freezing for that, as btrfs
+    snapshots it at once.
+    """
     if not volumes:
         return {}
+    clock, frozen, doubt = ports.clock, set[str](), ""
     began = clock.monotonic()
     try:
-        why = _freeze(ports, app)
+        why = _freeze(ports, app, frozen)
         if why and len(volumes) > 1:
             raise errors.Permanent(f"{', '.join(volumes)} would not be of one moment: {why}")
         if why:
             log.warning("%s: its volume is snapshotted while it writes: %s", app, why)
         taken = ports.volumes.snapshot(volumes)
-        if len(volumes) > 1 and (started := ports.compose.running(names.project_name(app))):
-            discard(ports, taken.values())
-            raise errors.Temporary(f"{', '.join(started)} was started while {', '.join(volumes)} were snapshotted")
-        return taken
+        if len(volumes) > 1:
+            doubt = _started(ports, app)
     finally:
-        _thaw(ports, app)
+        _thaw(ports, app, frozen)
         log.info("%s: paused for %.3f s", app, clock.monotonic() - began)
+    if doubt:
+        discard(ports, taken.values())
+        raise errors.Temporary(f"the snapshots of {', '.join(volumes)} may not be of one moment: {doubt}")
+    return taken
 
 
-def _freeze(ports: Ports, app: str) -> str:
-    """Until nothing runs; returns why that cannot be. One that ends in this moment cannot be frozen, and may be started again."""
-    project, why = names.project_name(app), ""
-    for _ in range(_TRIES):
-        running = ports.compose.running(project)
-        if not running:
-            return ""
+def _freeze(ports: Ports, app: str, frozen: set[str]) -> str:
+    """Freeze all that runs, and add it to ``frozen``; returns why something still runs, or "".
+
+    What is just ending cannot be frozen, and Docker may start it again: so it is tried for a while.
+    """
+    clock, project, why = ports.clock, names.project_name(app), ""
+    deadline = clock.monotonic() + limits.FREEZE
+    while running := ports.compose.running(project):
+        if clock.monotonic() > deadline:
+            return f"{', '.join(running)} still runs: {why or 'it is started again and again'}"
         ports.journal.mark(app, JOURNAL, PAUSED + " ".join(running))
+        frozen.update(running)
         try:
             ports.compose.pause(running)
         except errors.ClusterError as error:
             why = str(error)
-    running = ports.compose.running(project)
-    return f"{', '.join(running)} cannot be frozen: {why}" if running else ""
+            clock.sleep(_AGAIN)
+    return ""
+
+
+def _started(ports: Ports, app: str) -> str:
+    """What runs although all was frozen, or why that cannot be known; "" when nothing does."""
+    try:
+        running = ports.compose.running(names.project_name(app))
+    except errors.ClusterError as error:
+        return str(error)
+    return f"{', '.join(running)} was started meanwhile" if running else ""
 
 
 def discard(ports: Ports, snapshots: Collection[str]) -> None:
-    """Delete what is no point. It is put aside first: who dies in between leaves nothing that counts as a copy."""
-    ports.volumes.put_aside(snapshots)
+    """Delete snapshots that must not count as a point. They are put aside first, for the case that we die in between."""
+    try:
+        ports.volumes.put_aside(snapshots)
+    except OSError as error:
+        log.warning("%s: not put aside before they are deleted: %s", ", ".join(snapshots), error)
     for name in snapshots:
         ports.volumes.drop(name)
 
 
-def _thaw(ports: Ports, app: str) -> None:
-    """At once, and again at once when Docker does not answer."""
+def _thaw(ports: Ports, app: str, frozen: Collection[str]) -> None:
+    """At once, and again at once when Docker does not answer. ``frozen`` is known also when somebody has erased the journal meanwhile."""
     deadline = ports.clock.monotonic() + limits.THAW
     while True:
         try:
-            return _go_on(ports, app)
+            return _go_on(ports, app, frozen)
         except errors.Temporary:
             if ports.clock.monotonic() > deadline:
                 raise
-            ports.clock.sleep(0.2)
+            ports.clock.sleep(_AGAIN)
 
 
 def under_way(ports: Ports, app: str) -> bool:
@@ -154,8 +176,9 @@ def recover(ports: Ports, app: str) -> None:
         _go_on(ports, app)
 
 
-def _go_on(ports: Ports, app: str) -> None:
-    frozen = [entry.removeprefix(PAUSED).split() for entry in ports.journal.done(app, JOURNAL) if entry.startswith(PAUSED)]
-    if frozen:
-        ports.compose.unpause(sorted({container for containers in frozen for container in containers}))
+def _go_on(ports: Ports, app: str, frozen: Collection[str] = ()) -> None:
+    entries = [entry.removeprefix(PAUSED).split() for entry in ports.journal.done(app, JOURNAL) if entry.startswith(PAUSED)]
+    if containers := sorted({*frozen, *(container for entry in entries for container in entry)}):
+        ports.compose.unpause(containers)
+    if entries:
         ports.journal.erase(app, JOURNAL)

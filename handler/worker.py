@@ -97,7 +97,7 @@ class Worker:
                 self.wake(app)
 
     def look(self, *, told: bool) -> None:
-        """When ``told`` that an intent changed: say that we are there, and wake the apps whose one did, as it concerns none of the others.
+        """When ``told`` that an intent changed: say that we are there, and wake the apps whose intent did.
         From time to time: wake all that have an intent, or a record, since one without an intent may not have been started yet.
         """
         self._told |= told

@@ -85,7 +85,7 @@ def _send_newest(ctx: Context, host: str) -> Mapping[str, str]:
             for name in point.snapshots.values():
                 ctx.ports.volumes.send(name, host, lambda: _still_in_service(ctx))
             return point.snapshots
-    raise errors.Temporary(f"what migrates give from {ctx.app} to {host} goes first")
+    raise errors.Temporary(f"{_TRIES} copies of {ctx.app} to {host} were overtaken by what migrates send there")
 
 
 def _still_in_service(ctx: Context) -> None:

@@ -122,11 +122,11 @@ class Buttervolume:
     def send(self, snapshot: str, host: str, guard: Guard) -> None:
         guard()
         volume = snapshot.partition("@")[0]
-        with self._alone(f"{volume}@{host}", guard) as last:
+        with self._alone(f"{volume}@{host}", guard) as note:
             guard()  # it may have waited for hours
             if self._marker(snapshot, host).exists():
                 return
-            self._keep_order(snapshot, host, last)
+            self._keep_order(snapshot, host, note)
             try:
                 self._send(snapshot, volume, host, guard)
             except Permanent as error:
@@ -162,7 +162,9 @@ class Buttervolume:
 
     @contextmanager
     def _alone(self, what: str, guard: Guard) -> Iterator[IO[str]]:
-        """Two sends of one volume to one host at the same time would delete each other's markers, and the parents with them."""
+        """Two sends of one volume to one host at the same time would delete each other's markers, and the parents with them. The file that
+        is locked is what :meth:`_keep_order` takes for its note.
+        """
         self._locks.mkdir(parents=True, exist_ok=True)
         path = self._locks / f"send-{what}"
         path.touch()
@@ -175,21 +177,21 @@ class Buttervolume:
                 time.sleep(_LOOK_AGAIN)
             yield file
 
-    def _keep_order(self, snapshot: str, host: str, last: IO[str]) -> None:
-        """``last`` names the one that was begun last: without a marker it may have arrived all the same, if somebody died just then."""
-        before, here = last.read(), self.listed()
+    def _keep_order(self, snapshot: str, host: str, note: IO[str]) -> None:
+        """``note`` names the one whose send was begun last: it may have arrived without a marker, if somebody died just then."""
+        last, here = note.read(), self.listed()
         if snapshot not in here:
             return  # Buttervolume says so
-        if before != snapshot and before in here:
+        if last != snapshot and last in here:
             born = {name: generation for generation, name, _ in self._listed()}
-            if born.get(before, 0) > born.get(snapshot, 0):
-                raise Overtaken(f"snapshot {snapshot} is not sent to {host}: that of {before}, which is newer, was begun before")
+            if born.get(last, 0) > born.get(snapshot, 0):
+                raise Overtaken(f"snapshot {snapshot} is not sent to {host}: the send of {last}, which is newer, was begun before")
         try:
-            last.seek(0)
-            last.write(snapshot)  # over the one before, whose name is as long: there is no moment without one
-            last.truncate()
-            os.fsync(last.fileno())
-            if not before:
+            note.seek(0)
+            note.write(snapshot)  # over the one before, whose name is as long: there is no moment without one
+            note.truncate()
+            os.fsync(note.fileno())
+            if not last:
                 sync_directory(self._locks)
         except OSError as error:
             raise CommandFailed(f"snapshot {snapshot} is not sent to {host}: that cannot be noted", str(error)) from error

@@ -69,10 +69,11 @@ class Docker:
                 list(pool.map(lambda c: c.stop(timeout=seconds), running))
 
     def running(self, project: str) -> tuple[str, ...]:
-        """Names of the containers of a project that run and are not frozen, those of ``compose run`` too; one question for all."""
+        """Names of a project's containers that run and are not frozen, those of ``compose run`` too."""
         with self._asking("list containers"):
             found = self._client.api.containers(filters={"label": [f"{_PROJECT}={project}"]})
-        return tuple(sorted(one["Names"][0].removeprefix("/") for one in found if one["State"] == "running"))
+        running = [name for one in found if one["State"] == "running" for name in one["Names"]]
+        return tuple(sorted(name[1:] for name in running if name.count("/") == 1))  # others are those of links
 
     def pause(self, containers: Sequence[str]) -> None:
         """Freeze containers, all at the same time."""

@@ -102,7 +102,7 @@ def began(op: Operation) -> float:
 
 
 def _age(op: Operation, since: str) -> str:
-    seconds = points.age(since, datetime.fromisoformat(op.started).replace(tzinfo=None)) if op.started else None
+    seconds = points.age(since, datetime.fromtimestamp(began(op), UTC).replace(tzinfo=None)) if began(op) else None
     return "" if seconds is None else f", {seconds / 60:.0f} min old"
 
 

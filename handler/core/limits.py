@@ -1,4 +1,4 @@
-"""Every deadline of an operation, in seconds, in one place."""
+"""Every deadline of an operation, and how often it looks, in seconds and in one place."""
 
 from __future__ import annotations
 
@@ -62,6 +62,9 @@ VERIFY = 180.0
 
 HOOKS = 60
 """For all ``pre-snapshot`` commands of an app together, in seconds: an operation that begins meanwhile waits for them."""
+
+FREEZE = 2.0
+"""For all of an app's containers to be frozen, before a copy is given up."""
 
 THAW = 20.0
 """For frozen containers to go on, at once; then it is tried again with every look."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from handler.ports.here import Clock, Code, Compose, Deploys, Guard, Journal, Probe, Proxies, Volumes
+from handler.ports.local import Clock, Code, Compose, Deploys, Guard, Journal, Probe, Proxies, Volumes
 from handler.ports.shared import Entry, Lease, Leases, Members, Services, Store
 
 __all__ = [

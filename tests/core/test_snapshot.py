@@ -16,16 +16,20 @@ class Stub:
 
     def __init__(self, **then: Callable[["Stub"], object]) -> None:
         self.then, self.entries, self.state = then, set[str](), "running"
+        self.seconds = 0.0
         self.taken, self.aside, self.dropped = list[str](), list[str](), list[str]()
         here: Any = SimpleNamespace
         self.ports: Any = here(
             freezing=set(),
-            clock=here(monotonic=lambda: 0.0, sleep=lambda _: None),
+            clock=here(monotonic=lambda: self.seconds, sleep=self.sleep),
             deploys=here(path=lambda *_: "/deploy/x"),
             journal=here(done=lambda *_: frozenset(self.entries), mark=self.mark, erase=lambda *_: self.entries.clear()),
             volumes=here(exists=lambda _: True, snapshot=self.shoot, put_aside=self.aside.extend, drop=self.dropped.append),
             compose=here(config=lambda _: {"services": {}}, running=self.running, pause=self.pause, unpause=self.unpause),
         )
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
 
     def now(self, moment: str) -> None:
         if moment in self.then:
@@ -77,11 +81,15 @@ def is_restarted(stub: Stub) -> None:
     stub.state = "running"
 
 
-def gives_no_answer(stub: Stub) -> None:
+def cannot_be_asked(stub: Stub) -> None:
     def running(_project: str) -> tuple[str, ...]:
         raise errors.Temporary("Docker does not answer")
 
     stub.ports.compose.running = running
+
+
+def gives_no_answer(stub: Stub) -> None:
+    cannot_be_asked(stub)
     raise errors.Temporary("Docker does not answer")
 
 
@@ -114,11 +122,29 @@ def test_several_volumes_of_what_cannot_be_frozen_are_not_snapshotted() -> None:
     assert Stub(freezing=once).take().snapshots
 
 
-def test_several_volumes_of_what_is_started_meanwhile_are_no_point() -> None:
-    stub = Stub(frozen=is_restarted)
-    with pytest.raises(errors.Temporary, match="was started while"):
+@pytest.mark.parametrize(("meanwhile", "why"), [(is_restarted, "was started meanwhile"), (cannot_be_asked, "does not answer")])
+def test_several_volumes_of_what_is_started_meanwhile_are_no_point(meanwhile: Callable[[Stub], None], why: str) -> None:
+    """Nor when that cannot be known. They are dropped when the app goes on, also when the disk is full."""
+    stub = Stub(frozen=meanwhile)
+    stub.ports.volumes.drop = lambda name: stub.dropped.append(name if stub.runs_on() else "while it was frozen")
+    with pytest.raises(errors.Temporary, match=why):
         stub.take()
     assert stub.aside == stub.dropped == stub.taken != []
+
+    def full(_names: object) -> None:
+        raise OSError("no space left")
+
+    stub = Stub(frozen=meanwhile)
+    stub.ports.volumes.put_aside = full
+    with pytest.raises(errors.Temporary, match=why):
+        stub.take()
+    assert stub.dropped == stub.taken != []
+
+
+def test_what_was_frozen_goes_on_although_another_process_has_erased_the_journal() -> None:
+    """As ``handler resume`` by hand does, while a migrate snapshots the app, whose lock it has not."""
+    stub = Stub(marked=lambda stub: stub.entries.clear())
+    assert stub.take().snapshots
     assert stub.runs_on()
 
 

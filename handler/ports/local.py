@@ -44,7 +44,7 @@ class Compose(Protocol):
         """Remove containers and own networks of a project, running or not; volumes stay. Fine when there are none."""
 
     def running(self, project: str) -> tuple[str, ...]:
-        """Names of what runs of a project, and is not frozen; also what a person has started by ``docker compose run``."""
+        """Names of a project's containers that run and are not frozen, those of ``docker compose run`` too."""
 
     def pause(self, containers: Sequence[str]) -> None:
         """Freeze running containers, all at the same time."""
