@@ -41,10 +41,13 @@ def snapshot_origin(ctx: Context, step: s.SnapshotOrigin) -> None:
 
 
 def send_origin(ctx: Context, step: s.SendOrigin) -> None:
-    """In full, or in increments when that node is the app's slave anyway: there the last one that comes counts as the newest copy."""
+    """In full, or in increments when that node is the app's slave anyway: there, and only there, the last one that comes counts as the
+    newest copy.
+    """
+    slave = bool(ctx.op.origin and ctx.op.origin.keeps)
     try:
         for name in (ctx.hear("origin") or {}).values():
-            ctx.ports.volumes.send(name, ctx.op.address(step.to), lambda: _guard(ctx))
+            ctx.ports.volumes.send(name, ctx.op.address(step.to), lambda: _guard(ctx), in_order=slave)
     except errors.Overtaken as error:  # its name is said already, so that no other one can take its place
         raise errors.Permanent(f"{error}: send the event again") from error
     ctx.say("released", {"node": ctx.me, "steps": ctx.timings})

@@ -119,14 +119,15 @@ class Buttervolume:
             self._named = now
             return now
 
-    def send(self, snapshot: str, host: str, guard: Guard) -> None:
+    def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True) -> None:
         guard()
         volume = snapshot.partition("@")[0]
         with self._alone(f"{volume}@{host}", guard) as note:
             guard()  # it may have waited for hours
             if self._marker(snapshot, host).exists():
                 return
-            self._keep_order(snapshot, host, note)
+            if in_order:
+                self._keep_order(snapshot, host, note)
             try:
                 self._send(snapshot, volume, host, guard)
             except Permanent as error:

@@ -94,11 +94,11 @@ class Volumes(Protocol):
     def put_aside(self, snapshots: Collection[str]) -> None:
         """These snapshots of this node are no copies of the app that has their volume now; on disk when this returns."""
 
-    def send(self, snapshot: str, host: str, guard: Guard) -> None:
+    def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True) -> None:
         """Send a snapshot to the node at address ``host``, in increments when a common parent is known; fine when it was
         sent before. ``CommandFailed`` when it fails. Of one volume there is one send to a host at a time: ``guard`` is asked again when
         the ones before have ended. They go in the order in which they were taken: ``Overtaken`` when a newer one was begun before, also
-        by a process that died in it.
+        by a process that died in it; unless ``in_order`` is False, for a host where they are no copies.
         """
 
     def complete(self, snapshot: str) -> bool:

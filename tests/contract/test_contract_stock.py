@@ -93,6 +93,8 @@ def test_what_is_sent_arrives_in_the_order_in_which_it_was_taken(storage: Storag
     with pytest.raises(Overtaken):
         here.send(second, NOWHERE, go_on)
     assert _stock(there, volume) == [Held(second, received=True), Held(third, received=True)]
+    here.send(first, storage.peer_host, go_on, in_order=False)
+    assert _stock(there, volume) == [Held(second, received=True), Held(third, received=True), Held(first, received=True)]
 
 
 def test_what_was_received_is_marked_when_it_is_adopted_and_the_marker_goes_with_it(storage: StorageSide, volume: str) -> None:

@@ -68,11 +68,11 @@ class Volumes(Docker):
         self.world.taken[name], self.world.taken_at[name] = self.node.snapshots[name].data, self.world.now
         return name
 
-    def send(self, snapshot: str, host: str, guard: Guard) -> None:
+    def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True) -> None:
         self.ask(f"send {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
         with self._alone(snapshot.partition("@")[0], host, guard):
             guard()
-            self._send(snapshot, host)
+            self._send(snapshot, host, in_order=in_order)
 
     @contextmanager
     def _alone(self, volume: str, host: str, guard: Guard) -> Iterator[None]:
@@ -86,13 +86,14 @@ class Volumes(Docker):
         finally:
             self.node.sending.discard((volume, host))
 
-    def _send(self, snapshot: str, host: str) -> None:
+    def _send(self, snapshot: str, host: str, *, in_order: bool) -> None:
         peer = next((node for node in self.world.nodes.values() if node.address == host), None)
         if snapshot not in self.node.snapshots:
             raise errors.CommandFailed(f"there is no snapshot {snapshot}")
         if host in self.node.snapshots[snapshot].hosts:
             return
-        self._keep_order(snapshot, host)
+        if in_order:
+            self._keep_order(snapshot, host)
         if peer is None:
             raise errors.CommandFailed(f"snapshot {snapshot} cannot be sent to {host}")
         self._reach(peer)
