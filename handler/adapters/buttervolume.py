@@ -17,45 +17,35 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import json
-import os
 import re
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote
 
 from handler.adapters.docker import Docker
-from handler.adapters.files import add_lines, read_lines, sync_directory
+from handler.adapters.files import add_lines, read_lines
 from handler.adapters.process import run
 from handler.adapters.schedules import VOLUME, Schedules, checked
+from handler.adapters.sends import SNAPSHOT, Sends
 from handler.adapters.unix import UnixConnection
 from handler.core.copies import Held
 from handler.core.names import TIME_FORMAT
-from handler.errors import CommandFailed, Overtaken, Permanent, Temporary
+from handler.errors import CommandFailed, Permanent, Temporary
 from handler.ports import Guard
 
-_SNAPSHOT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+@[0-9T:.-]+$")
-_HOST = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.:-]*$")
 _SUBVOLUME = 256
 """Inode of the root of every btrfs subvolume."""
 _MOMENT = timedelta(seconds=1)
 """A clock that goes back by more than this was set, and its times are taken as they are."""
 _QUICK = 30.0
-_SEND = 6 * 3600.0
 _BTRFS = 120.0
-_LOOK_AGAIN = 0.2
 _LISTED = re.compile(r"^ID \d+ gen \d+ cgen (?P<born>\d+) top level \d+ received_uuid (?P<received>\S+)\s+path (?P<path>.+)$")
 """A line of ``btrfs subvolume list -c -R``."""
-_NO_PARENT = "cannot find parent"
-_NOTHING_SENT = "empty stream"
-"""What the receiver says when the sender has ended at once: its parent was another migrate's, which dropped it in this very moment."""
 
 
 class Buttervolume:
@@ -64,10 +54,11 @@ class Buttervolume:
     """
 
     def __init__(self, docker: Docker, driver: str, root: Path, locks: Path, find_socket: Callable[[], str]) -> None:
-        self._docker, self._driver, self._locks = docker, driver, locks
+        self._docker, self._driver = docker, driver
         self._volumes, self._snapshots, self._aside = root / "volumes", root / "snapshots", root / "cluster-aside"
         self._find_socket = find_socket
         self._schedules, self._naming = Schedules(self._ask), threading.Lock()
+        self._sends = Sends(self._snapshots, locks, self._ask, lambda: {name: born for born, name, _ in self._listed()})
         self._named = datetime.fromtimestamp(0, UTC)
 
     def exists(self, volume: str) -> bool:
@@ -120,89 +111,14 @@ class Buttervolume:
             return now
 
     def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True) -> None:
-        guard()
-        volume = snapshot.partition("@")[0]
-        with self._alone(f"{volume}@{host}", guard) as note:
-            guard()  # it may have waited for hours
-            if self._marker(snapshot, host).exists():
-                return
-            if in_order:
-                self._keep_order(snapshot, host, note)
-            try:
-                self._send(snapshot, volume, host, guard)
-            except Permanent as error:
-                raise CommandFailed(f"snapshot {snapshot} cannot be sent to {host}", str(error)) from error
-        guard()
-
-    def _send(self, snapshot: str, volume: str, host: str, guard: Guard) -> None:
-        body = {"Name": snapshot, "Host": host}
-        self._forget_sent(volume, host, lambda marker: not (self._snapshots / marker.rpartition("@")[0]).exists())
-        try:
-            self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
-        except Permanent as error:
-            if _NO_PARENT in str(error):
-                self._forget_sent(volume, host, lambda _marker: True)  # so that the next send is in full
-            elif _NOTHING_SENT not in str(error):
-                raise
-            guard()
-            self._ask("POST", "/VolumeDriver.Snapshot.Send", body, _SEND)
-
-    def _forget_sent(self, volume: str, host: str, useless: Callable[[str], bool]) -> None:
-        """Delete the markers of what that host was sent which are ``useless`` as parents."""
-        for name in self.listed():
-            if name.startswith(volume + "@") and name.endswith("@" + host) and useless(name):
-                self._remove(name)
-
-    def _remove(self, name: str) -> None:
-        """Delete a snapshot or a marker; somebody else may be faster, as one more migrate of the same app."""
-        try:
-            self._ask("POST", "/VolumeDriver.Snapshot.Remove", {"Name": name})
-        except Permanent:
-            if (self._snapshots / name).exists():
-                raise
-
-    @contextmanager
-    def _alone(self, what: str, guard: Guard) -> Iterator[IO[str]]:
-        """Two sends of one volume to one host at the same time would delete each other's markers, and the parents with them. The file that
-        is locked is what :meth:`_keep_order` takes for its note.
-        """
-        self._locks.mkdir(parents=True, exist_ok=True)
-        path = self._locks / f"send-{what}"
-        path.touch()
-        with path.open("r+") as file:
-            deadline = time.monotonic() + _SEND
-            while not _locked(file):
-                guard()
-                if time.monotonic() > deadline:
-                    raise Temporary(f"another send of {what} does not end")
-                time.sleep(_LOOK_AGAIN)
-            yield file
-
-    def _keep_order(self, snapshot: str, host: str, note: IO[str]) -> None:
-        """``note`` names the one whose send was begun last: it may have arrived without a marker, if somebody died just then."""
-        last, here = note.read(), self.listed()
-        if snapshot not in here:
-            return  # Buttervolume says so
-        if last != snapshot and last in here:
-            born = {name: generation for generation, name, _ in self._listed()}
-            if born.get(last, 0) > born.get(snapshot, 0):
-                raise Overtaken(f"snapshot {snapshot} is not sent to {host}: the send of {last}, which is newer, was begun before")
-        try:
-            note.seek(0)
-            note.write(snapshot)  # over the one before, whose name is as long: there is no moment without one
-            note.truncate()
-            os.fsync(note.fileno())
-            if not last:
-                sync_directory(self._locks)
-        except OSError as error:
-            raise CommandFailed(f"snapshot {snapshot} is not sent to {host}: that cannot be noted", str(error)) from error
+        self._sends.send(snapshot, host, guard, in_order=in_order)
 
     def complete(self, snapshot: str) -> bool:
-        path = self._snapshots / checked(_SNAPSHOT, snapshot)
+        path = self._snapshots / checked(SNAPSHOT, snapshot)
         return path.is_dir() and "ro=true" in run(["btrfs", "property", "get", "-ts", str(path), "ro"], seconds=_BTRFS)
 
     def adopt(self, snapshot: str, host: str) -> None:
-        if host and not (marker := self._marker(snapshot, host)).exists():
+        if host and not (marker := self._sends.marker(snapshot, host)).exists():
             source = self._snapshots / snapshot
             run(["btrfs", "subvolume", "snapshot", "-r", str(source), str(marker)], seconds=_BTRFS)
 
@@ -216,11 +132,11 @@ class Buttervolume:
         run(["btrfs", "subvolume", "snapshot", str(self._snapshots / snapshot), str(target)], seconds=_BTRFS)
 
     def drop(self, snapshot: str) -> None:
-        prefix = checked(_SNAPSHOT, snapshot) + "@"
+        prefix = checked(SNAPSHOT, snapshot) + "@"
         markers = [name for name in self.listed() if name.startswith(prefix)]
         for name in (*markers, snapshot):  # in this order: a crash must leave no marker alone
             if (self._snapshots / name).exists():
-                self._remove(name)
+                self._sends.remove(name)
 
     def schedule(self, volume: str, actions: Mapping[str, int]) -> None:
         self._schedules.put(volume, actions)
@@ -258,13 +174,10 @@ class Buttervolume:
 
     def size(self, snapshot: str, seconds: float) -> int | None:
         try:
-            text = run(["du", "-sx", "--block-size=1", str(self._snapshots / checked(_SNAPSHOT, snapshot))], seconds=seconds)
+            text = run(["du", "-sx", "--block-size=1", str(self._snapshots / checked(SNAPSHOT, snapshot))], seconds=seconds)
         except CommandFailed:
             return None
         return int(text.split()[0])
-
-    def _marker(self, snapshot: str, host: str) -> Path:
-        return self._snapshots / f"{checked(_SNAPSHOT, snapshot)}@{checked(_HOST, host)}"
 
     def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None, seconds: float = _QUICK) -> dict[str, Any]:
         connection = UnixConnection(self._find_socket(), seconds)
@@ -286,14 +199,6 @@ def _shown(subvolume: Path) -> dict[str, str]:
     """What ``btrfs subvolume show`` says, by its own words."""
     lines = run(["btrfs", "subvolume", "show", str(subvolume)], seconds=_BTRFS).splitlines()
     return {word.strip(): value.strip() for word, _, value in (line.partition(":") for line in lines)}
-
-
-def _locked(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _check_subvolume(path: Path) -> None:

@@ -146,6 +146,15 @@ def test_an_older_one_is_not_sent_after_a_newer_one_whatever_the_clock_says_and_
         send(newest)
 
 
+@pytest.mark.parametrize(("snapshot", "host"), [("../x@2026-01-01T00:00:00.000000", "10.0.0.2"), ("x@2026-01-01T00:00:00.000000", "../x")])
+def test_what_is_no_name_is_sent_nowhere_and_makes_no_file(root: Path, snapshot: str, host: str) -> None:
+    plugin, before = Plugin(root), sorted(root.rglob("*"))
+    with pytest.raises(Permanent):
+        plugin.send(snapshot, host, lambda: None)
+    assert plugin.sends == []
+    assert sorted(root.rglob("*")) == before
+
+
 def test_who_has_waited_asks_again_before_anything_is_sent(root: Path) -> None:
     """What was right when it began to wait may not be right any more."""
     plugin = Plugin(root)
@@ -194,7 +203,6 @@ def test_a_snapshot_that_cannot_be_put_aside_is_not_made(root: Path) -> None:
 
 def test_a_marker_that_somebody_else_deletes_in_the_same_moment_is_gone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two migrates of one app send and drop snapshots of one volume."""
-    plugin = Plugin(root)
     marker = root / "snapshots" / "app_data@2018-01-01T00:00:00.000000@10.0.0.9"
     asked: list[str] = []
 
@@ -205,7 +213,8 @@ def test_a_marker_that_somebody_else_deletes_in_the_same_moment_is_gone(root: Pa
             raise Permanent(f"Buttervolume: No such snapshot {name}")
         return {}
 
-    monkeypatch.setattr(plugin, "_ask", lambda _verb, path, body, _seconds=0: others(path, body["Name"]))
+    monkeypatch.setattr(Plugin, "_ask", lambda _self, _verb, path, body, _seconds=0: others(path, body["Name"]))
+    plugin = Plugin(root)
     marker.mkdir()
     plugin.send(copies(plugin)[-1], "10.0.0.9", lambda: None)
     assert asked == ["/VolumeDriver.Snapshot.Remove", "/VolumeDriver.Snapshot.Send"]
