@@ -1,13 +1,16 @@
 """How soon an app serves again when an operation failed: from the moment when the failure is known to the first request that is answered.
 
-The failure is known when the node that leads logs why its step failed; a new version that ends at its start is what fails. The reference is
-one start of the old container by hand, from ``docker start`` until it answers, on the same node in the same run.
+The failure is known when the node that leads logs why its step failed. What fails is a new version that ends at its start, or data that
+cannot be put in its place. The reference is one start of the old container by hand, from ``docker start`` until it answers, on the same node
+in the same run.
 """
 
 import json
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -32,34 +35,48 @@ echo $(( $(date +%s%N) - began ))
 
 
 def measure() -> list[tuple[str, ...]]:
-    """A move that fails on its target, and a new version that fails in place; between them, starts by hand."""
+    """Moves that fail on their target, and a new version that fails in place; between them, starts by hand."""
     node1, node2, node3 = cluster.nodes()
     with tempfile.TemporaryDirectory() as folder:
-        url = _publish(Path(folder), broken=False)
+        good, broken = _source(Path(folder) / "good"), _source(Path(folder) / "broken", broken=True)
+        url = apps.publish(good, _NAME)
         _deploy(node3, url, node1, node2, "committed")
-        _publish(Path(folder), broken=True)
-    container = apps.names.container_name(apps.names.app_name(url, "main"), "web")
-    moved, in_place, starts = [], [], []
-    for _ in range(ROUNDS):
-        moved.append(_back_after(node3, url, node2, node1))
-        in_place.append(_back_after(node3, url, node1, node2))
-        starts.append(int(node1.inside(["sh", "-c", _START.format(container=container)]).stdout) / 1e9)
-        wait_until("it is served again", lambda: _served(node3), 30, 0.05)
+        app = apps.names.app_name(url, "main")
+        start = _START.format(container=apps.names.container_name(app, "web"))
+        moved, unplaced, in_place, starts = [], [], [], []
+        for _ in range(ROUNDS):
+            apps.publish(good, _NAME)
+            with _in_the_way(node2, apps.names.volume_name(app, "data")):
+                unplaced.append(_back_after(node3, url, node2, node1))
+            apps.publish(broken, _NAME)
+            moved.append(_back_after(node3, url, node2, node1))
+            in_place.append(_back_after(node3, url, node1, node2))
+            starts.append(int(node1.inside(["sh", "-c", start]).stdout) / 1e9)
+            wait_until("it is served again", lambda: _served(node3), 30, 0.05)
     aim = "at most 5000 more"
     return [
         row("a move fails: from then to the first request served; one container start", moved, starts, aim),
+        row("a move's data cannot be put in its place: the same; one container start", unplaced, starts, aim),
         row("a new version in place fails: the same; one container start", in_place, starts, aim),
     ]
 
 
-def _publish(folder: Path, *, broken: bool) -> str:
-    source = folder / ("broken" if broken else "good")
-    shutil.copytree(PROJECT / "examples/hello", source)
-    compose, server = source / "docker-compose.yml", source / "server"
+def _source(folder: Path, *, broken: bool = False) -> Path:
+    shutil.copytree(PROJECT / "examples/hello", folder)
+    compose, server = folder / "docker-compose.yml", folder / "server"
     compose.write_text(compose.read_text().replace("hello.example.com", _HOST))
     if broken:
         server.write_text(server.read_text().replace("my $server =", "die 'broken on purpose'; my $server ="))
-    return apps.publish(source, _NAME)
+    return folder
+
+
+@contextmanager
+def _in_the_way(node: Node, volume: str) -> Iterator[None]:
+    """Where the volume is to be, there is a directory that is none; btrfs may have put the volume into it."""
+    path = f"/var/lib/buttervolume/volumes/{volume}"
+    node.inside(["mkdir", path])
+    yield
+    node.inside(["sh", "-c", f"btrfs subvolume delete {path}/* 2>/dev/null; rmdir {path}"])
 
 
 def _deploy(node: Node, url: str, master: Node, slave: Node, wanted: str) -> str:
