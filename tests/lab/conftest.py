@@ -87,7 +87,7 @@ class App:
         outcome = self.outcome()
         if new and outcome["outcome"] == "committed":
             for node in cluster.running():
-                eventually("routed", lambda node=node: self.ask(node.name)[0] != 200, 10)
+                eventually(f"{self.app} is routed by {node.name}", lambda node=node: self.ask(node.name)[0] != 200)
         return outcome
 
     @property
@@ -195,14 +195,15 @@ def together(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> None:
-    """When a lab test fails, the workers' last lines tell more than the assertion."""
+    """When a lab test fails, the last lines of who does operations, and of who brings routes in, tell more than the assertion."""
     if call.when == "call" and call.excinfo and "lab" in getattr(item, "fixturenames", ()):
         for node in cluster.running():
-            item.add_report_section("call", f"worker of {node.name}", last_lines(node))
+            for service in ("worker", "consul-template"):
+                item.add_report_section("call", f"{service} of {node.name}", last_lines(node, service))
 
 
-def last_lines(node: Node) -> str:
-    command = ["docker", "compose", "--project-directory", "/cluster", "logs", "--no-log-prefix", "--tail", "60", "worker"]
+def last_lines(node: Node, service: str) -> str:
+    command = ["docker", "compose", "--project-directory", "/cluster", "logs", "--no-log-prefix", "-t", "--tail", "60", service]
     try:
         return node.inside(command, check=False, timeout=30).stdout[-6000:]
     except LabError as error:
