@@ -75,8 +75,10 @@ def _in_the_way(node: Node, volume: str) -> Iterator[None]:
     """Where the volume is to be, there is a directory that is none; btrfs may have put the volume into it."""
     path = f"/var/lib/buttervolume/volumes/{volume}"
     node.inside(["mkdir", path])
-    yield
-    node.inside(["sh", "-c", f"btrfs subvolume delete {path}/* 2>/dev/null; rmdir {path}"])
+    try:
+        yield
+    finally:
+        node.inside(["sh", "-c", f"btrfs subvolume delete {path}/* 2>/dev/null; rmdir {path}"])
 
 
 def _deploy(node: Node, url: str, master: Node, slave: Node, wanted: str) -> str:

@@ -205,7 +205,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> None:
 def last_lines(node: Node, service: str) -> str:
     command = ["docker", "compose", "--project-directory", "/cluster", "logs", "--no-log-prefix", "-t", "--tail", "60", service]
     try:
-        return node.inside(command, check=False, timeout=30).stdout[-6000:]
+        return node.inside(command, check=False, timeout=30).stdout[-8000:]
     except LabError as error:
         return str(error)  # what failed may be that node's Docker
 
