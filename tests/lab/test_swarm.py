@@ -90,6 +90,10 @@ def heard(address: str, port: int, first: bytes) -> str:
         return str(error)
 
 
+def tls(node: Node) -> str:
+    return heard(node.address, 443, hello("shop.example.com"))
+
+
 def hello(name: str) -> bytes:
     """The first words of a TLS client."""
     sent = ssl.MemoryBIO()
@@ -103,7 +107,19 @@ def hello(name: str) -> bytes:
 def test_domains_lead_to_swarm_reverse_from_every_node(lab: Lab) -> None:
     for node in cluster.running():
         eventually(node.name, lambda node=node: "swarm port 80 shop" not in http(node) and http(node), 20)
-        assert heard(node.address, 443, hello("shop.example.com")) == "swarm port 443 shop"
+        eventually(node.name, lambda node=node: tls(node) != "swarm port 443 shop" and tls(node), 20)
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_reload_of_haproxy_closes_no_connection_to_swarm_reverse(lab: Lab) -> None:
+    """The new worker looks the name up before it takes connections; what asks later finds no address for some milliseconds."""
+    node = lab.node("node2")
+    eventually("routed", lambda: tls(node) != "swarm port 443 shop" and tls(node), 20)
+    answers = []
+    for _ in range(5):
+        docker(node, "kill", "-s", "USR2", "cluster-haproxy-1")
+        answers += [tls(node) for _ in range(100)]
+    assert set(answers) == {"swarm port 443 shop"}, f"{sum('443' not in answer for answer in answers)} of {len(answers)} failed"
 
 
 @pytest.mark.usefixtures("keys")
