@@ -19,7 +19,7 @@ from handler.core import composefile, entries, names, points, record, retention
 from handler.core import steps as s
 from handler.core.copies import Held
 from handler.core.kv import CheckAbsent, Set
-from handler.core.model import Operation
+from handler.core.model import Kind, Operation
 from handler.ports import Entry
 from handler.purges import Purges
 
@@ -163,6 +163,16 @@ def _all_are_ours(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("daemons.resume_app", resume)
 
 
+def _takes_the_oldest(patch: pytest.MonkeyPatch) -> None:
+    takeover = observe._takeover
+
+    def oldest(seen: observe.Seen, op: Operation) -> Operation:
+        copies = {volume: found[0] for volume, found in observe._copies(seen, op).items() if found}
+        return replace(takeover(seen, op), restore=tuple(sorted(copies.items())))
+
+    patch.setitem(observe._KINDS, Kind.TAKEOVER, oldest)
+
+
 LEASES = Profile(
     faults=("handler stalls", "handler stalls", "session ends", "cut from Consul", "answer lost"),
     moments=("transact lock/", "maintenance/", "up ", ""),
@@ -196,6 +206,7 @@ LENDING = Profile(
 )
 GUTTED = Profile(faults=("disk lost", "volumes lost"), most_faults=3, copying=1.0, apps=(1,), nodes=(2, 3), gaps=(20.0, 100.0))
 REBORN = Profile(faults=("power lost", "cut from peers", "program fails"), moments=("send",), most_faults=6, apps=(1,), nodes=(2, 3))
+TAKEN = Profile(faults=("power lost",), copying=1.0, apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("takeover", 40)))
 BACK = Profile(apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("rollback", 40)))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
 
@@ -233,6 +244,7 @@ PLANTED: dict[str, Planted] = {
     "a rollback takes the newest data": Planted(_rollback_takes(lambda seen, op: points.newest(observe._copies(seen, op))), BACK),
     "a rollback takes no data": Planted(_rollback_takes(lambda *_: {}), BACK),
     "a rollback takes what is newer than its time": Planted(_instead(points, "_not_after", lambda *_: True), BACK),
+    "a takeover takes an old copy": Planted(_takes_the_oldest, TAKEN),
     "a migrate takes what is only tried": Planted(_instead(migrate, "settled", lambda *_: frozenset()), LENDING),
     "a master without its data starts": Planted(_instead(lost, "complaint", lambda *_: ""), GUTTED),
     "copies are forgotten before there is another": Planted(lambda patch: patch.setitem(ACTIONS, s.ForgetCopies, _forgets_at_once), KILLS),

@@ -109,8 +109,10 @@ def test_a_person_s_second_look_is_kept_as_the_first(app: App) -> None:
     app.world.write(names.record_key(APP), json.dumps({"master": "b", "volumes": [DATA], "event": "e"}))
     for word in ("first", "second"):
         app.node.volumes[DATA] = [word]
+        app.node.containers[PROJECT] = Container("d", "running", 0.0)
+        app.node.tokens[APP] = "d"
         resume_app(app.ports, APP)
-        assert app.node.volumes == {}
+        assert app.node.volumes == app.node.containers == app.node.tokens == {}
     assert {one.data for one in app.node.snapshots.values()} == {("first",), ("second",)}
 
 

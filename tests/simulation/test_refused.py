@@ -3,15 +3,18 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from memory_docker import Compose, split
 from story import QUIET, Story
+from world import START
 
 from handler.core import names
 
 TWO = replace(QUIET, apps=(2,))
+ENDLESS = 10**6
 PAGE = "<p>" + "x" * 64000
 
 
@@ -39,8 +42,9 @@ class Two(Story):
         event = list(self.outcomes)[2]
         return str(json.loads(self.world.kv[names.history_key(self.second.name, event)].value)["why"])
 
-    def stopped(self) -> list[str]:
-        return [what for _, _, what in self.world.trace if what.startswith(("stop ", "transact maintenance/", "hold "))]
+
+def stopped(story: Story) -> list[str]:
+    return [what for _, _, what in story.world.trace if what.startswith(("stop ", "transact maintenance/", "hold "))]
 
 
 def four_sites(config: dict[str, Any]) -> None:
@@ -63,7 +67,34 @@ def test_an_app_whose_record_consul_would_not_take_is_refused_before_anything_is
     two.go()
     assert list(two.outcomes.values()) == ["committed", "committed", "aborted"]
     assert "caddyfile 251 KiB" in two.why()
-    assert not two.stopped()
+    assert not stopped(two)
+
+
+@pytest.mark.parametrize("program", ["clone", "pull"])
+@pytest.mark.parametrize("place", [{"master": "n1", "slave": "n2"}, {"master": "n2", "slave": "n1"}])
+def test_without_git_or_a_registry_nothing_is_stopped(program: str, place: dict[str, str]) -> None:
+    story = Story()
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.later(story.world.now + 59.0, lambda: story.failing.update({program: ENDLESS}))
+    story.tell(60.0, "deploy", **place)
+    story.later(story.world.now + 200.0, story.failing.clear)
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+    assert not stopped(story)
+
+
+@pytest.mark.parametrize("kind", ["rollback", "migrate"])
+def test_what_needs_neither_git_nor_a_registry_does_not_ask_for_them(kind: str) -> None:
+    story = Story(TWO)
+    first, second = story.apps
+    story.tell(1.0, "deploy", first, master="n1", slave="n2")
+    story.tell(30.0, "deploy", second, master="n3", slave="n1")
+    story.later(story.world.now + 150.0, lambda: story.failing.update(clone=ENDLESS, pull=ENDLESS))
+    to = f"{datetime.fromtimestamp(START + story.world.now + 120.0, UTC):%Y-%m-%dT%H:%M:%S}"
+    story.tell(180.0, kind, first, **{"rollback": {"to": to}, "migrate": {"target": {"repo": second.repo}}}[kind])
+    story.later(story.world.now + 500.0, story.failing.clear)
+    story.go()
+    assert list(story.outcomes.values()) == ["committed"] * 3
 
 
 def test_an_app_with_the_volume_of_another_is_refused_before_anything_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +104,7 @@ def test_an_app_with_the_volume_of_another_is_refused_before_anything_is_stopped
     two.go()
     assert list(two.outcomes.values()) == ["committed", "committed", "aborted"]
     assert f"volume/{two.first.volume} belongs to {two.first.name}" in two.why()
-    assert not two.stopped()
+    assert not stopped(two)
     claims = {entry.key: json.loads(entry.value)["app"] for entry in two.world.tree("claim/volume/")}
     assert claims == {names.claim_key(f"volume/{one.volume}"): one.name for one in two.apps}
 
