@@ -104,4 +104,5 @@ def test_holds_and_apps_elsewhere(consul: str, store: ConsulStore, tmp_path: Pat
     assert found["hold.map"].words == {"here": "hold"}
     assert list(sections.present(found["Caddyfile"], sections.Sections("")).parts) == ["here"]
     assert sections.map_lines(found["domains.map"].parts["swarm/s"]) == {"swarm.example.com": "swarm_reverse"}
+    assert "swarm_reverse:443 init-addr" not in found["haproxy.cfg"].header
     assert sections.map_lines(found["domains.map"].parts["there"]) == {"there.example.com": "node2"}
