@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -173,8 +174,9 @@ def _commit(ctx: Context, value: dict[str, Any], write: Op) -> None:
 
 
 def stop_trial(ctx: Context, step: s.StopTrial) -> None:  # noqa: ARG001
-    """The last lines of the containers are all that stays of a failed version."""
-    ctx.tail = ctx.tail or ctx.ports.compose.logs(ctx.project, 20)
+    """The last lines of the containers are all that stays of a failed version; that it stops does not depend on them."""
+    with contextlib.suppress(errors.Temporary, errors.Permanent):
+        ctx.tail = ctx.tail or ctx.ports.compose.logs(ctx.project, 20)
     ctx.ports.compose.remove(ctx.project)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -14,6 +15,8 @@ import requests
 
 from handler.core.model import Container
 from handler.errors import Permanent, Temporary
+
+log = logging.getLogger(__name__)
 
 _TIMEOUT = 60
 _PROJECT = "com.docker.compose.project"
@@ -102,20 +105,21 @@ class Docker:
         return list(command) in programs
 
     def remove(self, project: str) -> None:
-        """Remove the containers and then the networks of a project."""
+        """Remove the containers of a project, and its networks that nothing else uses."""
         with self._asking("remove containers"):
             for container in self._of(project):
                 with contextlib.suppress(docker.errors.NotFound):
                     container.remove(force=True)
             for network in self._client.networks.list(filters={"label": [f"{_PROJECT}={project}"]}):
-                network.remove()
+                try:
+                    network.remove()
+                except docker.errors.APIError as error:  # something else is connected; the next start of the app takes it as it is
+                    log.warning("network %s stays: %s", network.name, error.explanation or error)
 
     def logs(self, project: str, lines: int) -> str:
-        """The last lines of each container, under its name."""
+        """The last lines of each container, under its name; of a driver that gives none, why not."""
         with self._asking("read logs"):
-            return "\n".join(
-                f"--- {c.name} ({c.status})\n{c.logs(tail=lines).decode(errors='replace').rstrip()}" for c in self._of(project)
-            )
+            return "\n".join(f"--- {c.name} ({c.status})\n{_last_lines(c, lines)}" for c in self._of(project))
 
     def missing_images(self, images: Sequence[str]) -> list[str]:
         """Those of ``images`` that are not here."""
@@ -158,6 +162,13 @@ class Docker:
         with self._asking(f"find the plugin {driver}"):
             plugin = self._client.plugins.get(driver)  # type: ignore[no-untyped-call]
         return f"/run/docker/plugins/{plugin.id}/{plugin.attrs['Config']['Interface']['Socket']}"
+
+
+def _last_lines(container: Any, lines: int) -> str:
+    try:
+        return str(container.logs(tail=lines).decode(errors="replace").rstrip())
+    except docker.errors.APIError as error:
+        return f"(cannot be read: {error.explanation or error})"
 
 
 def _container(attrs: Mapping[str, Any]) -> Container:

@@ -1,6 +1,7 @@
 """The adapter where there is no daemon; all else is in the contract tests, on the lab's nodes."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import docker.errors
 import pytest
@@ -43,3 +44,45 @@ def test_an_image_that_cannot_be_removed_keeps_neither_others_nor_the_app_from_a
     one.__dict__["_client"] = Client()
     one.remove_images("cluster/app-", ["kept"])
     assert removed == ["cluster/app-web:old"]
+
+
+class Silent:
+    """A container whose logging driver gives nothing."""
+
+    name, status = "app-web-1", "running"
+
+    def __init__(self) -> None:
+        self.removed = False
+
+    def logs(self, tail: int) -> bytes:
+        raise refused(501, f"configured logging driver does not support reading {tail} lines")
+
+    def remove(self, *, force: bool) -> None:
+        self.removed = force
+
+
+class Connected:
+    """A network that another container is on."""
+
+    name = "app_default"
+
+    def remove(self) -> None:
+        raise refused(403, "network app_default has active endpoints")
+
+
+def refused(status: int, why: str) -> docker.errors.APIError:
+    answer = requests.Response()
+    answer.status_code = status
+    return docker.errors.APIError(why, response=answer, explanation=why)
+
+
+def test_neither_logs_that_cannot_be_read_nor_a_network_in_use_keep_a_trial_running() -> None:
+    container = Silent()
+    client = SimpleNamespace(
+        containers=SimpleNamespace(list=lambda **_: [container]), networks=SimpleNamespace(list=lambda **_: [Connected()])
+    )
+    one = Docker("unix:///nowhere")
+    one.__dict__["_client"] = client
+    assert "does not support reading" in one.logs("app", 20)
+    one.remove("app")
+    assert container.removed

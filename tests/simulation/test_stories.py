@@ -268,3 +268,22 @@ def test_a_slave_purges_although_its_first_copy_did_not_come() -> None:
     story.when("n1", "committed begun send a first copy", 1, lambda node: cut_from_peers(story, node, 30.0))
     story.go()
     assert not story.world.nodes["n2"].snapshots
+
+
+@pytest.mark.parametrize("place", [{"master": "n1", "slave": "n2"}, {"master": "n2", "slave": "n1"}])
+def test_a_version_whose_logs_cannot_be_read_is_taken_back(monkeypatch: pytest.MonkeyPatch, place: dict[str, str]) -> None:
+    logs, story = Compose.logs, Story()
+    app = story.apps[0]
+
+    def unreadable(self: Compose, project: str, lines: int) -> str:
+        if self.node.containers.get(project):
+            raise errors.Temporary("Docker cannot read logs")
+        return logs(self, project, lines)
+
+    monkeypatch.setattr(Compose, "logs", unreadable)
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", **place)
+    master, time = place["master"], 2 if place["master"] == "n1" else 1
+    story.when(master, "before begun wait until deploy", time, lambda node: story.world.sick.add(node.tokens[app.name]))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
