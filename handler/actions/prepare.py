@@ -9,6 +9,7 @@ from handler import claims, errors, trial
 from handler.context import Context
 from handler.core import composefile, names, record
 from handler.core import steps as s
+from handler.core.model import Kind
 from handler.residence import Residence, residence
 
 log = logging.getLogger(__name__)
@@ -82,11 +83,11 @@ def _brought(ctx: Context) -> set[str]:
 
 
 def pull_images(ctx: Context, step: s.PullImages) -> None:  # noqa: ARG001
-    """Pull what is not built here."""
+    """Pull what is not built here. Only a deploy asks for newer images: nothing else may depend on a registry."""
     spec = ctx.spec(ctx.op.deploy_id)
     pulled = [service.name for service in spec.services if not service.builds]
     if pulled:
-        ctx.ports.compose.pull(ctx.directory(ctx.op.deploy_id), pulled)
+        ctx.ports.compose.pull(ctx.directory(ctx.op.deploy_id), pulled, refresh=ctx.op.event.kind is Kind.DEPLOY)
 
 
 def build_images(ctx: Context, step: s.BuildImages) -> None:  # noqa: ARG001

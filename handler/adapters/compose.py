@@ -19,6 +19,8 @@ from handler.ports import Guard
 
 _CONFIG = 30.0
 _UP = 300.0
+_ONCE = ("", "missing", "if_not_present", "never", "build")
+"""Values of ``pull_policy`` by which an image that is here is not asked for again."""
 
 
 def _compose(command: str, *words: str, cwd: str, seconds: float, guard: Guard | None = None) -> str:
@@ -39,11 +41,12 @@ class DockerCompose:
             raise Permanent("docker compose config gave no object")
         return value
 
-    def pull(self, directory: str, services: Sequence[str]) -> None:
+    def pull(self, directory: str, services: Sequence[str], *, refresh: bool) -> None:
         wanted = self.config(directory)["services"]
         images = {name: wanted[name].get("image", "") for name in services}
         missing = set(self._docker.missing_images(sorted(set(images.values()))))
-        todo = sorted(name for name, image in images.items() if image in missing)
+        newer = {name for name in services if refresh and wanted[name].get("pull_policy", "") not in _ONCE}
+        todo = sorted(name for name, image in images.items() if image in missing or name in newer)
         if todo:
             _compose("pull", "--quiet", *todo, cwd=directory, seconds=limits.IMAGES)
 
@@ -51,8 +54,9 @@ class DockerCompose:
         _compose("build", "--quiet", cwd=directory, seconds=limits.IMAGES, guard=guard)
 
     def up(self, directory: str, guard: Guard) -> None:
+        """Without ``--pull``, a service with ``pull_policy: always`` would start only while its registry answers."""
         try:
-            _compose("up", "-d", "--no-build", "--remove-orphans", cwd=directory, seconds=_UP, guard=guard)
+            _compose("up", "-d", "--no-build", "--pull", "missing", "--remove-orphans", cwd=directory, seconds=_UP, guard=guard)
         except CommandFailed as error:
             raise CommandFailed("the containers cannot be started", error.tail) from error
 

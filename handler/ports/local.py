@@ -28,8 +28,11 @@ class Compose(Protocol):
     def config(self, directory: str) -> dict[str, Any]:
         """The merged configuration as ``docker compose config`` prints it; ``CommandFailed`` when it does not parse."""
 
-    def pull(self, directory: str, services: Sequence[str]) -> None:
-        """Pull the images of ``services`` that are not on this node yet (those without ``build``)."""
+    def pull(self, directory: str, services: Sequence[str], *, refresh: bool) -> None:
+        """Pull the images of ``services`` (those without ``build``) that are not on this node yet.
+
+        With ``refresh`` also those that are, where the compose file has a ``pull_policy`` of ``always`` or every so often.
+        """
 
     def build(self, directory: str, guard: Guard) -> None:
         """Build every service that has a ``build``."""

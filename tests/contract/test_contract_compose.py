@@ -119,8 +119,15 @@ def test_the_configuration_has_services_and_the_full_names_of_volumes(app: App) 
 
 def test_what_is_here_is_not_pulled_and_what_is_not_built_is_not_built(app: App) -> None:
     """No registry knows the image, and no directory has a Dockerfile."""
-    app.node.compose.pull(app.directory, ["web"])
+    app.node.compose.pull(app.directory, ["web"], refresh=False)
     app.node.compose.build(app.directory, lambda: None)
+
+
+def test_what_is_here_starts_although_its_registry_is_away_and_is_to_be_asked_always(app: App) -> None:
+    """On the real side the service has ``pull_policy: always``, and no registry has its image."""
+    app.node.deploys.own(app.name, DEPLOY)
+    app.up()
+    assert app.web.state == "running"
 
 
 def test_nothing_starts_without_the_owner_token(app: App) -> None:

@@ -44,6 +44,9 @@ COMPOSE = """
 services:
   web:
     image: debian:trixie-slim
+    pull_policy: always
+    logging:
+      driver: none
     init: true
     command: [perl, -MIO::Socket::INET, -e, "$$s = IO::Socket::INET->new(Listen => 9, LocalPort => 80) or die; 1 while $$s->accept"]
     healthcheck:
@@ -60,6 +63,7 @@ networks:
   cluster_default:
     external: true
 """
+"""No registry has the image, and nobody can read the logs: neither may keep anything from starting or from being removed."""
 IMAGE, TAGS = "{{.Repository}}:{{.Tag}}", "cluster/contract"
 LIVE, SNAPSHOTS = "/var/lib/buttervolume/volumes", "/var/lib/buttervolume/snapshots"
 WORKER = ["docker", "compose", "--project-directory", "/cluster", "exec", "-T", "worker"]

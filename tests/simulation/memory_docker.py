@@ -78,7 +78,7 @@ class Compose(Docker):
         }
         return {"services": {"web": web}, "volumes": {"data": {"driver": "btrfs", "name": f"{project}_data"}}}
 
-    def pull(self, directory: str, services: Sequence[str]) -> None:
+    def pull(self, directory: str, services: Sequence[str], *, refresh: bool) -> None:  # noqa: ARG002
         self.look(f"pull {directory} {' '.join(services)}", self.world.random.uniform(0.1, 5.0))
         self.command("pull")
 

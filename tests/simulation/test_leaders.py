@@ -74,10 +74,10 @@ def test_a_leader_that_lost_its_disk_says_first_that_its_trial_is_gone(monkeypat
     story.tell(60.0, "deploy", master="n2", slave="n1")
     back: list[float] = []
 
-    def pulled(self: Compose, directory: str, services: Sequence[str]) -> None:
+    def pulled(self: Compose, directory: str, services: Sequence[str], *, refresh: bool) -> None:
         if self.node in slow:
             self.look("pull slowly", 900.0)
-        pull(self, directory, services)
+        pull(self, directory, services, refresh=refresh)
 
     def lost(node: Node) -> None:
         slow.append(node)
