@@ -75,7 +75,7 @@ def _rollback(seen: Seen, op: Operation) -> Operation:
         return _to_deploy(seen, op)
     here = _copies(seen, op)
     found = points.newest(here, op.event.to)
-    if not found or found.keys() != set(op.volumes):
+    if not found or found.keys() != set(op.volumes) or len({points.time_of(name) for name in found.values()}) > 1:
         known = ", ".join(points.shared(here)[:10])
         raise errors.BadInput(
             f"there is no snapshot of all volumes of {op.app} on {op.target} from {op.event.to} or before; there are: {known or 'none'}"

@@ -18,13 +18,17 @@ class UnknownDeployError(ValueError):
 
 @dataclass(frozen=True)
 class Ended:
-    """One operation that has its outcome. ``snapshots`` (volume -> name) were taken while the app was stopped."""
+    """One operation that has its outcome. ``snapshots`` (volume -> name) were taken while the app was stopped.
+
+    ``volumes`` are those that the app has since.
+    """
 
     committed: bool
     deploy_id: str
     replaced: str
     commit: str
     snapshots: Mapping[str, str]
+    volumes: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, parts: Mapping[str, str]) -> Ended:
@@ -37,23 +41,29 @@ class Ended:
             replaced=str(plan.get("previous_deploy_id") or ""),
             commit=str(known.get("commit") or ""),
             snapshots=record.loads(parts.get("snapshots")),
+            volumes=tuple(map(str, known.get("volumes") or ())),
         )
 
 
 @dataclass(frozen=True)
 class Back:
-    """Where to go: the commit, and a snapshot for each volume."""
+    """Where to go: the commit, and a snapshot for each volume; of those in ``lost`` the last state was not kept."""
 
     commit: str
     snapshots: Mapping[str, str]
+    lost: tuple[str, ...] = ()
 
 
 def possible(ended: Sequence[Ended]) -> dict[str, Back]:
     """The deploys that were in service and were replaced, oldest first; ``ended`` are the remembered operations, oldest first."""
     committed = [op for op in ended if op.committed and op.deploy_id]
-    commits = {op.deploy_id: op.commit for op in committed if op.commit}
-    ends = {op.replaced: op for op in committed if op.replaced != op.deploy_id}
-    return {deploy_id: Back(commit, ends[deploy_id].snapshots) for deploy_id, commit in commits.items() if deploy_id in ends}
+    begun = {op.deploy_id: op for op in committed if op.commit}
+    ends = {op.replaced: op.snapshots for op in committed if op.replaced != op.deploy_id}
+    return {name: _back(op, ends[name]) for name, op in begun.items() if name in ends}
+
+
+def _back(op: Ended, snapshots: Mapping[str, str]) -> Back:
+    return Back(op.commit, snapshots, tuple(volume for volume in op.volumes if volume not in snapshots))
 
 
 def to_deploy(ended: Sequence[Ended], current: str, deploy_id: str) -> Back:
@@ -63,4 +73,10 @@ def to_deploy(ended: Sequence[Ended], current: str, deploy_id: str) -> Back:
         raise UnknownDeployError(f"deploy {deploy_id} is in service; to go back to earlier data of it, give a time")
     if deploy_id not in known:
         raise UnknownDeployError(f"there is no deploy {deploy_id} to go back to; there are: {', '.join(known) or 'none'}")
-    return known[deploy_id]
+    back = known[deploy_id]
+    if back.lost:
+        raise UnknownDeployError(
+            f"the data of deploy {deploy_id} was not there any more when that ended: no snapshot of {', '.join(back.lost)}; "
+            f"to go back to data of before, give a time"
+        )
+    return back

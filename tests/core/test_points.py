@@ -66,3 +66,10 @@ def test_the_exact_time_of_a_point_is_that_point_although_one_that_came_later_ha
     held = {volume: [f"{volume}@2026-01-01T{time}:00.000000" for time in ("10:00", "11:00", "10:30")] for volume in ("a", "b")}
     assert points.newest(held, "2026-01-01T11:00:00.000000") == {volume: f"{volume}@2026-01-01T11:00:00.000000" for volume in ("a", "b")}
     assert points.newest(held, "2026-01-01T11:00") == {volume: f"{volume}@2026-01-01T10:30:00.000000" for volume in ("a", "b")}
+
+
+def test_a_deploy_whose_last_data_was_not_all_there_does_not_come_back_with_a_part_of_it() -> None:
+    """The volumes that have no snapshot would keep the data of another deploy."""
+    begun = Ended(committed=True, deploy_id="d1", replaced="", commit="c", snapshots={}, volumes=("v", "w"))
+    with pytest.raises(UnknownDeployError, match="no snapshot of w; .* give a time"):
+        to_deploy([begun, ended("d2", "d1")], "d2", "d1")

@@ -220,6 +220,20 @@ def test_a_takeover_from_volumes_of_different_moments_has_to_be_forced(force: bo
         observe(two.ports["n2"], event)
 
 
+def test_a_rollback_to_a_time_takes_nothing_of_different_moments() -> None:
+    """As what a move had sent ahead while the app wrote; before it, this node had nothing."""
+    two = Two()
+    database = f"{PROJECT}_db"
+    record = json.loads(two.world.kv[names.record_key(APP)].value)
+    two.world.write(names.record_key(APP), json.dumps({**record, "volumes": [VOLUME, database]}))
+    two.n1.volumes[database] = ["w0"]
+    times = {VOLUME: ("22:31:00", "22:35:00"), database: ("22:31:07", "22:35:00")}
+    two.n1.snapshots = {f"{one}@2023-11-14T{time}.000000": Snapshot(("w0",)) for one, each in times.items() for time in each}
+    two.world.kill(two.world.tasks)
+    with pytest.raises(errors.BadInput, match=r"no snapshot of all volumes .* there are: 2023-11-14T22:35:00"):
+        observe(two.ports["n1"], Event("e2", Kind.ROLLBACK, APP, APPS[0].repo, "main", to="2023-11-14T22:33"))
+
+
 @pytest.mark.parametrize("volumes", [7, "data", ["x"], [7], ["../x"], {"a": 1}])
 def test_a_record_that_a_person_broke_stops_the_copies_of_no_other_app(monkeypatch: pytest.MonkeyPatch, volumes: object) -> None:
     monkeypatch.setattr(Volumes, "exists", checked(Volumes.exists))

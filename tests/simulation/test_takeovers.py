@@ -1,4 +1,4 @@
-"""When a takeover starts, with which data, and what it says of it."""
+"""When a takeover or a rollback starts, with which data, and what it says of it."""
 
 import json
 import re
@@ -58,3 +58,23 @@ def test_a_takeover_after_a_rollback_whose_copy_did_not_arrive_starts_from_befor
     ((_, copy),) = story.plans[takeover].restore
     assert story.world.taken_at[copy] < story.ended[rollback]
     assert copy.partition("@")[2] in json.loads(story.world.kv[names.history_key(app.name, takeover)].value)["data"]
+
+
+def test_a_rollback_to_a_deploy_whose_data_was_lost_is_refused_and_not_made_with_other_data() -> None:
+    story = Story()
+    app, n1 = story.apps[0], story.world.nodes["n1"]
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", master="n1", slave="n2")
+
+    def lose() -> None:
+        n1.containers.clear()
+        n1.volumes.clear()
+        story.gutted[app.name] = "n1"
+
+    story.later(story.world.now + 120.0, lose)
+    for after, number in ((125.0, 0), (180.0, 1)):
+        story.later(
+            story.world.now + after, lambda number=number: story.people.publish(app, "rollback", {"to": story.deploys[app.name][number]})
+        )
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed", "committed", "aborted"]
