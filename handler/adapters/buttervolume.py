@@ -17,6 +17,7 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -87,8 +88,14 @@ class Buttervolume:
                 self.put_aside(list(taken.values()))
             except OSError as error:  # as btrfs says it: what waits for room must not keep a purge from making it
                 raise CommandFailed(f"{', '.join(taken.values())} cannot be put aside", str(error)) from error
-        for volume, name in taken.items():
-            run(["btrfs", "subvolume", "snapshot", "-r", str(self._volumes / volume), str(self._snapshots / name)], seconds=_BTRFS)
+        try:
+            for volume, name in taken.items():
+                run(["btrfs", "subvolume", "snapshot", "-r", str(self._volumes / volume), str(self._snapshots / name)], seconds=_BTRFS)
+        except CommandFailed:
+            # What takes too long for us is not over in the kernel: it comes when the app goes on, and would pass for a point with the rest.
+            with contextlib.suppress(OSError):
+                self.put_aside(list(taken.values()))
+            raise
         return taken
 
     def unchanged(self, volume: str, snapshot: str) -> bool:

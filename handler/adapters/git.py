@@ -8,6 +8,7 @@ from pathlib import Path
 
 import git
 
+from handler.adapters.process import run
 from handler.core import limits
 from handler.core.events import hide_secret
 from handler.errors import Permanent, Temporary
@@ -40,6 +41,7 @@ class Git:
             if commit and commit != found:
                 _go_to(repo, branch, temporary, commit)
                 found = commit
+            run(["sync", "--file-system", str(temporary)], seconds=limits.IMAGES)  # a checkout that is there counts as whole
             temporary.rename(target)
         except git.GitCommandError as error:
             raise _explained(error, repo, branch) from error

@@ -188,3 +188,24 @@ def test_no_marker_outlives_its_snapshot_whenever_the_handler_is_killed(tmp_path
     plugin.killed_after = 3
     plugin.drop(name)
     assert not list(plugin.root.iterdir())
+
+
+def test_a_snapshot_that_comes_too_late_makes_no_point_with_those_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app goes on meanwhile. The name that was given up is known before the snapshot is there."""
+    for folder in ("volumes/app_a", "volumes/app_b", "snapshots"):
+        (tmp_path / folder).mkdir(parents=True)
+
+    def run(argv: list[str], *, seconds: float) -> str:
+        if argv[-1].partition("@")[0].endswith("/app_b"):
+            raise CommandFailed(f"btrfs did not end in {seconds} s")
+        Path(argv[-1]).mkdir()
+        return ""
+
+    monkeypatch.setattr(buttervolume, "run", run)
+    monkeypatch.setattr(buttervolume, "_check_subvolume", lambda path: None)
+    plugin = Buttervolume(None, "btrfs", tmp_path, tmp_path, str)  # type: ignore[arg-type]
+    with pytest.raises(CommandFailed):
+        plugin.snapshot(["app_a", "app_b"])
+    (taken,) = (tmp_path / "snapshots").iterdir()
+    time_of_both = taken.name.partition("@")[2]
+    assert set((tmp_path / "cluster-aside").read_text().split()) == {f"app_{volume}@{time_of_both}" for volume in "ab"}
