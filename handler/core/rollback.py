@@ -35,13 +35,14 @@ class Ended:
         """From the values of an operation's hand-over keys; what people broke counts as not there."""
         outcome, plan = record.loads(parts.get("outcome")), record.loads(parts.get("plan"))
         known: dict[str, Any] = outcome.get("record") or {}
+        volumes = known.get("volumes")
         return cls(
             committed=outcome.get("outcome") == "committed",
             deploy_id=str(known.get("deploy_id") or ""),
             replaced=str(plan.get("previous_deploy_id") or ""),
             commit=str(known.get("commit") or ""),
             snapshots=record.loads(parts.get("snapshots")),
-            volumes=tuple(map(str, known.get("volumes") or ())),
+            volumes=tuple(map(str, volumes)) if isinstance(volumes, list) else (),
         )
 
 
