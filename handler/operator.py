@@ -167,7 +167,7 @@ def points(asked: Asked, arguments: Sequence[str]) -> int:
     here = {name for held in complete.values() for name in held}
     times = core_points.shared({volume: held for volume, held in complete.items() if volume in lives.volumes})
     deploys = [
-        {"id": deploy_id, "commit": back.commit, "here": set(back.snapshots.values()) <= here}
+        {"id": deploy_id, "commit": back.commit, "here": not back.lost and set(back.snapshots.values()) <= here}
         for deploy_id, back in rollback.possible(ended(asked.store, app)).items()
         if deploy_id != lives.deploy_id
     ]
