@@ -75,7 +75,7 @@ def _rollback(seen: Seen, op: Operation) -> Operation:
         return _to_deploy(seen, op)
     here = _copies(seen, op)
     found = points.newest(here, op.event.to)
-    if not found or found.keys() != set(op.volumes) or len({points.time_of(name) for name in found.values()}) > 1:
+    if not found or found.keys() != set(op.volumes) or not points.one_moment(found.values()):
         known = ", ".join(points.shared(here)[:10])
         raise errors.BadInput(
             f"there is no snapshot of all volumes of {op.app} on {op.target} from {op.event.to} or before; there are: {known or 'none'}"
@@ -123,7 +123,7 @@ def _takeover(seen: Seen, op: Operation) -> Operation:
     missing = [volume for volume in op.volumes if volume not in found]
     if missing:
         raise errors.BadInput(f"{me} has no complete copy of {', '.join(missing)}: take {op.app} over on a node that has one")
-    if len({points.time_of(name) for name in found.values()}) > 1 and not op.event.force:
+    if not points.one_moment(found.values()) and not op.event.force:
         raise errors.BadInput(
             f"{me} has no copy of all volumes of {op.app} that is of one moment, only {', '.join(sorted(found.values()))}: "
             f'take it over on its slave, or with "force": true'

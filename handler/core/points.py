@@ -23,6 +23,11 @@ def time_of(snapshot: str) -> str:
     return snapshot.partition("@")[2]
 
 
+def one_moment(snapshots: Iterable[str]) -> bool:
+    """Whether they are of one point: volumes of different moments may not fit together."""
+    return len(set(map(time_of, snapshots))) <= 1
+
+
 def shared(copies: Mapping[str, Sequence[str]]) -> list[str]:
     """The points that all volumes share, newest first; ``copies`` are each volume's snapshots in the order in which they came here."""
     times = [[time_of(name) for name in names] for names in copies.values()]

@@ -1,4 +1,5 @@
-"""``haproxy.cfg``: checked, swapped, reloaded without losing a connection. Changes with the nodes and with ``HAPROXY`` values only.
+"""``haproxy.cfg``: checked, swapped, reloaded without losing a connection. Changes with the nodes, with ``HAPROXY``
+values, and with the first and the last key under ``swarm/``.
 
 consul-template writes a header and, for each app or swarm service, a section with one line ``#@haproxy <JSON>``; the lines of the
 configuration are rendered here, by the same function that checks an app's part before it is deployed.

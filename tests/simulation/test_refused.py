@@ -1,15 +1,13 @@
 """What is refused is refused while the app serves: nothing of it is stopped, and the reason is in the history."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from memory_docker import Compose, split
 from story import QUIET, Story
-from world import START
 
 from handler.core import names
 
@@ -90,11 +88,27 @@ def test_what_needs_neither_git_nor_a_registry_does_not_ask_for_them(kind: str) 
     story.tell(1.0, "deploy", first, master="n1", slave="n2")
     story.tell(30.0, "deploy", second, master="n3", slave="n1")
     story.later(story.world.now + 150.0, lambda: story.failing.update(clone=ENDLESS, pull=ENDLESS))
-    to = f"{datetime.fromtimestamp(START + story.world.now + 120.0, UTC):%Y-%m-%dT%H:%M:%S}"
-    story.tell(180.0, kind, first, **{"rollback": {"to": to}, "migrate": {"target": {"repo": second.repo}}}[kind])
+    story.tell(180.0, kind, first, **{"rollback": {"to": story.clock(120.0)}, "migrate": {"target": {"repo": second.repo}}}[kind])
     story.later(story.world.now + 500.0, story.failing.clear)
     story.go()
     assert list(story.outcomes.values()) == ["committed"] * 3
+
+
+def test_only_a_deploy_asks_for_newer_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    story, pull, asked = Story(replace(QUIET, copying=1.0)), Compose.pull, list[tuple[float, bool]]()
+
+    def pulled(self: Compose, directory: str, services: Sequence[str], *, refresh: bool) -> None:
+        asked.append((self.world.now, refresh))
+        pull(self, directory, services, refresh=refresh)
+
+    monkeypatch.setattr(Compose, "pull", pulled)
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(120.0, "takeover", master="n2", force=True)
+    takeover = story.world.now + 120.0
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed"]
+    assert {refresh for when, refresh in asked if when < takeover} == {True}
+    assert {refresh for when, refresh in asked if when > takeover} == {False}
 
 
 def test_an_app_with_the_volume_of_another_is_refused_before_anything_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,10 @@
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from faults import cut_from_peers, handler_stalls, power_lost
 from story import QUIET, Story
-from world import START
 
 from handler.core import names
 
@@ -48,7 +46,7 @@ def test_a_takeover_after_a_rollback_whose_copy_did_not_arrive_starts_from_befor
     app, n1 = story.apps[0], story.world.nodes["n1"]
     story.tell(1.0, "deploy", master="n1", slave="n2")
     story.later(story.world.now + 199.0, lambda: cut_from_peers(story, n1, 1000.0))
-    story.tell(200.0, "rollback", to=f"{datetime.fromtimestamp(START + story.world.now + 60.0, UTC):%Y-%m-%dT%H:%M:%S}")
+    story.tell(200.0, "rollback", to=story.clock(60.0))
     story.later(story.world.now + 260.0, lambda: power_lost(story, n1, 500.0))
     story.tell(300.0, "takeover", master="n2")
     story.quiet = story.world.now + 900.0
