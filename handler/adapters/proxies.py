@@ -13,6 +13,7 @@ from typing import Any
 from handler.adapters.process import run
 from handler.adapters.unix import UnixConnection
 from handler.core import caddyfile
+from handler.core.caddyfile import common
 from handler.errors import BadInput, CommandFailed
 from handler.proxies import caddy, maps, quarantine
 from handler.proxies import haproxy as haproxy_part
@@ -23,7 +24,7 @@ _ASK = 2.0
 _RENDER = 10.0
 """Seconds for consul-template to render a new record."""
 
-_GLOBAL = "{\n\tadmin off\n\tskip_install_trust\n}\n" + caddyfile.PAGES
+_GLOBAL = "{\n\tadmin off\n\tskip_install_trust\n\torder invoke first\n}\n" + common.ROUTES
 
 
 class NodeProxies:

@@ -53,7 +53,7 @@ def read(config: Mapping[str, Any], app: str, drivers: Iterable[str], service_js
     services = tuple(_service(name, raw[name] or {}) for name in sorted(raw))
     containers = {s.name: raw[s.name].get("container_name") or names.container_name(app, s.name) for s in services}
     sites = [
-        (s, caddyfile.translate(s.environment["CADDYFILE"], containers[s.name], page))
+        (s, caddyfile.translate(s.environment["CADDYFILE"], containers[s.name], app, page))
         for s in services
         if s.environment.get("CADDYFILE", "").strip()
     ]

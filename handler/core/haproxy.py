@@ -29,7 +29,7 @@ _SECTIONS = {
 }
 """First words that would end the app's own section, or that have a key of their own."""
 
-TAKEN = frozenset({22, 80, 443, 1080, 1081, 1122, 1443, 1444, 7946, *range(8300, 8303), 8500, 8600})
+TAKEN = frozenset({22, 80, 443, 1080, 1081, 1122, 1443, 1444, 1445, 7946, *range(8300, 8303), 8500, 8600})
 """Ports that nodes need themselves."""
 
 

@@ -10,6 +10,7 @@ import time
 
 from handler.adapters.unix import UnixConnection
 from handler.core import caddyfile, sections
+from handler.core.caddyfile import common
 from handler.core.sections import Sections
 from handler.proxies import isolate, maps, quarantine
 from handler.proxies.paths import Paths, check, read, write
@@ -51,12 +52,12 @@ def _staged(paths: Paths) -> Sections:
     parts = {path.name: read(path).strip("\n") for path in overrides if not path.name.startswith(".")}
     words = {app: word for app, word in staged.words.items() if app not in parts}
     with_pages = {app: f"{part}\n{_page_sites(part)}".strip("\n") for app, part in {**staged.parts, **parts}.items()}
-    return Sections(f"{staged.header}\n{caddyfile.PAGES}".rstrip("\n"), with_pages, words)
+    return Sections(f"{staged.header}\n{common.ROUTES}".rstrip("\n"), with_pages, words)
 
 
 def _page_sites(part: str) -> str:
     """Whether a part that a person edited makes sense, Caddy says. Most have no page of their own, and there may be a thousand."""
-    if part.count("handle_errors") == part.count(caddyfile.MAINTENANCE):
+    if part.count("handle_errors") == part.count(common.MAINTENANCE):
         return ""
     with contextlib.suppress(caddyfile.CaddyfileError):
         return caddyfile.page_sites(part)

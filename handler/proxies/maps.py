@@ -11,7 +11,7 @@ from typing import Any
 
 from handler.core import routes, sections
 from handler.core.sections import Sections
-from handler.proxies import quarantine
+from handler.proxies import away, quarantine
 from handler.proxies.paths import Paths, read, talk, write
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,9 @@ def _bring_in_holds(paths: Paths, held: Mapping[str, Any], pages: Iterable[str])
     hosts = sections.split(read(paths.haproxy / "domains.map")).parts
     parts = {app: "\n".join(f"{host} {second}" for host in sections.map_lines(hosts.get(app, ""))) for app, second in began.items()}
     words = {app: "hold" if app in held else "page" for app in began}
+    away.unmark(paths, began)
     _bring_in(paths, "hold.map", sections.join(Sections("", parts, words)))
+    away.mark(paths, began)
     write(paths.applied, json.dumps({"hold": held, "at": time.time()}))
 
 

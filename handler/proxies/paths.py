@@ -17,10 +17,11 @@ _CHECK = 60.0
 
 @dataclass(frozen=True)
 class Paths:
-    """All below two folders: one that stays (``state``), one that does not (``run``)."""
+    """All below two folders: one that stays (``state``), one that does not (``run``). ``node`` is this node's name."""
 
     state: Path
     run: Path
+    node: str
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> Paths:
@@ -28,6 +29,7 @@ class Paths:
         return Paths(
             Path(environment.get("CLUSTER_STATE_DIR") or "/var/lib/cluster") / "proxy",
             Path(environment.get("CLUSTER_RUN_DIR") or "/run/cluster"),
+            environment.get("CLUSTER_NODE") or socket.gethostname(),
         )
 
     @property
@@ -63,6 +65,11 @@ class Paths:
     def caddy(self) -> Path:
         """What Caddy runs with."""
         return self.state / "caddy"
+
+    @property
+    def away(self) -> Path:
+        """One file for each app whose requests Caddy leads away."""
+        return self.run / "caddy" / "away"
 
     @property
     def applied(self) -> Path:

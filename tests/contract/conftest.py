@@ -208,7 +208,7 @@ def front(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Proxi
             lambda app, held: world.write(names.hold_key(app), "{}" if held else None),
         )
     need("caddy")
-    paths = Paths(tmp_path / "proxy", tmp_path / "run")
+    paths = Paths(tmp_path / "proxy", tmp_path / "run", "node1")
     proxies = NodeProxies(paths, lambda _ports: None)
     paths.staging.mkdir(parents=True)
     for name in ("domains.map", "hold.map"):  # consul-template writes them at its start

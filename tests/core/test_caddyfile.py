@@ -16,11 +16,11 @@ http://www.test.example.com {
 
 
 def one(body: str, address: str = "http://x.example.com") -> str:
-    return translate(f"{address} {{\n{body}\n}}", "ct-1").caddyfile
+    return translate(f"{address} {{\n{body}\n}}", "ct-1", "app").caddyfile
 
 
 def test_the_seed_s_wordpress_example() -> None:
-    site = translate(SEED, "wp-web-1")
+    site = translate(SEED, "wp-web-1", "app")
     assert site.domains == ("test.example.com", "www.test.example.com")
     assert site.urls == ("http://test.example.com",)
     assert site.dialect == "caddy1"
@@ -69,7 +69,7 @@ def test_what_cannot_be_translated_is_refused_by_line_and_name(body: str, reason
 @pytest.mark.parametrize("address", [":80", "*", "http://", "ftp://x", "x.example.com:8080", "http://x/path", "0.0.0.0:80 evil"])
 def test_an_address_that_could_catch_others_requests_is_refused(address: str) -> None:
     with pytest.raises(CaddyfileError):
-        translate(f"{address} {{\ngzip\n}}", "ct") if "evil" not in address else translate(":80, x {\ngzip\n}", "ct")
+        translate(f"{address} {{\ngzip\n}}", "ct", "app") if "evil" not in address else translate(":80, x {\ngzip\n}", "ct", "app")
 
 
 def test_caddy_2_passes_with_defaults() -> None:
@@ -80,12 +80,12 @@ def test_caddy_2_passes_with_defaults() -> None:
 
 def test_global_options_are_refused() -> None:
     with pytest.raises(CaddyfileError, match="global"):
-        translate("{\n admin off\n}\nhttp://x {\n gzip\n}", "ct")
+        translate("{\n admin off\n}\nhttp://x {\n gzip\n}", "ct", "app")
 
 
 def test_the_same_address_twice_is_refused() -> None:
     with pytest.raises(CaddyfileError, match="twice"):
-        translate("http://x {\n gzip\n}\nhttp://x {\n gzip\n}", "ct")
+        translate("http://x {\n gzip\n}\nhttp://x {\n gzip\n}", "ct", "app")
 
 
 words = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=8).filter(
@@ -116,6 +116,6 @@ def test_what_is_written_is_read_again(found: list[Directive]) -> None:
 @given(st.text(st.sampled_from('ab {}"`#\n\\,:/$'), max_size=60))
 def test_no_text_raises_anything_but_its_own_error(text: str) -> None:
     try:
-        translate(text, "ct")
+        translate(text, "ct", "app")
     except CaddyfileError:
         pass

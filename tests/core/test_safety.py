@@ -39,7 +39,7 @@ from handler.core.caddyfile.syntax import Block, Directive, dump, parse
 )
 def test_what_reaches_into_caddy_is_refused_or_stays_one_word(body: str) -> None:
     try:
-        text = translate(f"http://x.example.com {{\n{body}\n}}", "ct").caddyfile
+        text = translate(f"http://x.example.com {{\n{body}\n}}", "ct", "app").caddyfile
     except CaddyfileError:
         return
     assert [block.addresses for block in parse(text)] == [("http://x.example.com",)]
@@ -48,7 +48,7 @@ def test_what_reaches_into_caddy_is_refused_or_stays_one_word(body: str) -> None
 
 @pytest.mark.parametrize("body", ["reverse_proxy shop-unix-web-1:80", "proxy / unix-tools-web-1:80", "proxy / http://fd-shop-web-1:80"])
 def test_a_container_s_name_is_no_socket(body: str) -> None:
-    assert "-web-1:80" in translate(f"http://x.example.com {{\n{body}\n}}", "ct").caddyfile
+    assert "-web-1:80" in translate(f"http://x.example.com {{\n{body}\n}}", "ct", "app").caddyfile
 
 
 def test_the_default_page_is_the_same_whoever_shows_it() -> None:
@@ -58,7 +58,7 @@ def test_the_default_page_is_the_same_whoever_shows_it() -> None:
 
 
 def test_files_are_served_from_srv_only() -> None:
-    assert "root * /srv" in translate("http://x.example.com {\nfile_server browse\n}", "ct").caddyfile
+    assert "root * /srv" in translate("http://x.example.com {\nfile_server browse\n}", "ct", "app").caddyfile
 
 
 @given(st.text(min_size=1, max_size=12))

@@ -17,7 +17,7 @@ from services import echo, fastcgi
 from clusterlab.run import PROJECT, wait_until
 from handler.adapters.proxies import hash_password
 from handler.core import caddyfile
-from handler.core.caddyfile import files, table
+from handler.core.caddyfile import common, files, table
 
 pytestmark = pytest.mark.component
 
@@ -32,14 +32,14 @@ class Running:
         for name, text in (("hello.txt", "hello file"), ("index.txt", "index file"), ("sub/inner.txt", "inner file")):
             (srv / name).write_text(text)
         parts = [f"{{\n\tadmin off\n\tskip_install_trust\n\thttp_port {self.http}\n\thttps_port {self.https}\n}}"]
-        snippet, _, _ = caddyfile.PAGES.partition("http://")  # without the ports, which another Caddy on this machine may have
+        snippet, _, _ = common.ROUTES.partition("http://")  # without the ports, which another Caddy on this machine may have
         parts.append(snippet.replace("/etc/cluster/caddy", str(PROJECT / "caddy")))
         self.sites = {}
         for number, (name, (text, asks)) in enumerate(EXAMPLES.items()):
             host = f"e{number}.example.com"
             scheme = "https" if any(ask.tls for ask in asks) else "http"
             self.sites[name] = host
-            translated = caddyfile.translate(f"{scheme}://{host} {{\n{self.filled(text, srv)}\n}}", "ct").caddyfile
+            translated = caddyfile.translate(f"{scheme}://{host} {{\n{self.filled(text, srv)}\n}}", "ct", "app").caddyfile
             parts.append(caddyfile.hashed(translated, hash_password))
         config = folder / "Caddyfile"
         config.write_text("\n".join(parts))

@@ -15,7 +15,7 @@ KEY = "quarantine/shop"
 
 def report(folder: Path, monkeypatch: pytest.MonkeyPatch, node: str, part: str, bad: dict[str, str]) -> None:
     monkeypatch.setenv("CLUSTER_NODE", node)
-    quarantine.report(Paths(folder / node, folder / node), part, bad, {"shop": "new"}, {"shop": "old"})
+    quarantine.report(Paths(folder / node, folder / node, node), part, bad, {"shop": "new"}, {"shop": "old"})
 
 
 def test_each_node_and_part_lifts_its_own_only(consul: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,5 +48,5 @@ def test_what_consul_could_not_be_told_is_told_later(consul: str, tmp_path: Path
     monkeypatch.setenv("CONSUL_HTTP_ADDR", "http://127.0.0.1:1")
     report(tmp_path, monkeypatch, "node3", "caddyfile", {"shop": "wrong"})
     monkeypatch.setenv("CONSUL_HTTP_ADDR", consul)
-    quarantine.tell(Paths(tmp_path / "node3", tmp_path / "node3"))
+    quarantine.tell(Paths(tmp_path / "node3", tmp_path / "node3", "node3"))
     assert list(record.loads(store.get(KEY).value)) == ["node3"]

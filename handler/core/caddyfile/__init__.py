@@ -13,35 +13,12 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
-from handler.core.caddyfile import files, placeholders, safety, table
+from handler.core.caddyfile import common, files, placeholders, safety, table
 from handler.core.caddyfile.syntax import Block, CaddyfileError, Directive, Translated, dump, new, parse
 
 __all__ = ["CaddyfileError", "Site", "hashed", "page_sites", "translate"]
 
 Dialect = Literal["caddy1", "caddy2"]
-
-MAINTENANCE = "cluster_maintenance"
-"""The route, in every node's Caddyfile, that shows the maintenance page; one for all sites, since a copy in each triples Caddy's load."""
-
-PAGE_PORTS = {"http": 81, "https": 444}
-"""Where Caddy shows the maintenance page for any host; only HAProxy comes there, with requests that were held for too long."""
-
-_SHOW = f"\terror 503\n\thandle_errors {{\n\t\tinvoke {MAINTENANCE}\n\t}}\n"
-PAGES = f"""&({MAINTENANCE}) {{
-	@down vars {{http.error.status_code}} 502 503 504
-	handle @down {{
-		root * /etc/cluster/caddy
-		rewrite * /maintenance.html
-		header Retry-After 5
-		file_server {{
-			status 503
-		}}
-	}}
-}}
-http:// {{
-{_SHOW}}}
-""" + "".join(f"{scheme}://:{port} {{\n{_SHOW}}}\n" for scheme, port in PAGE_PORTS.items())
-"""What every node's Caddyfile has before the sites of apps; ``http://`` is for an app whose site is not there yet."""
 
 MAX_PAGE = 64 * 1024
 """Bytes of an app's own maintenance page; the record in Consul holds it, and 512 KiB at most."""
@@ -68,8 +45,8 @@ class Site:
 
 
 @lru_cache(maxsize=64)  # each step of an operation reads its app anew
-def translate(text: str, container: str, page: str = "") -> Site:
-    """The sites in ``text``, with ``$CONTAINER`` replaced; raises :class:`CaddyfileError` naming directive and line.
+def translate(text: str, container: str, app: str, page: str = "") -> Site:
+    """The sites in ``text`` of ``app``, with ``$CONTAINER`` replaced; raises :class:`CaddyfileError` naming directive and line.
 
     ``page`` is the app's own maintenance page, HTML. Passwords in the result have to be hashed, see :func:`hashed`.
     """
@@ -77,7 +54,7 @@ def translate(text: str, container: str, page: str = "") -> Site:
     if not blocks:
         raise CaddyfileError(1, "there is no site in it")
     dialect, why = _dialect(blocks)
-    sites = tuple(_site(block, dialect, page) for block in blocks)
+    sites = tuple(_site(block, dialect, app, page) for block in blocks)
     addresses = [address for block in sites for address in block.addresses]
     twice = sorted({address for address in addresses if addresses.count(address) > 1})
     if twice:
@@ -117,7 +94,7 @@ def page_sites(caddyfile: str) -> str:
 
 def _page_addresses(address: str) -> tuple[str, ...]:
     scheme, _, host = address.rpartition("://")
-    return tuple(f"{one}://{host}:{port}" for one, port in PAGE_PORTS.items() if scheme in ("", one))
+    return tuple(f"{one}://{host}:{port}" for one, port in common.PAGE_PORTS.items() if scheme in ("", one))
 
 
 def _dialect(blocks: tuple[Block, ...]) -> tuple[Dialect, str]:
@@ -139,14 +116,15 @@ def _walk(directives: Translated) -> Iterator[Directive]:
             yield from _walk(directive.body or ())
 
 
-def _site(block: Block, dialect: Dialect, page: str) -> Block:
+def _site(block: Block, dialect: Dialect, app: str, page: str) -> Block:
     plain = any(d.name == "tls" and d.args == ("off",) for d in block.directives)
     addresses = tuple(_address(address, block.line, plain=plain) for address in block.addresses)
     for directive in _walk(block.directives):
         _refuse(directive, dialect)
     site, route = table.translate(block.directives) if dialect == "caddy1" else (block.directives, ())
     safety.check((*site, *route))
-    defaults = _defaults((*site, *route), page)
+    encrypted = not all(address.startswith("http://") for address in addresses)
+    defaults = (*_defaults((*site, *route), page), *(common.away(app) if encrypted else ()))
     return Block(addresses, _patient((*defaults, *site, *((new("route", body=route),) if route else ()))), block.line)
 
 
@@ -188,7 +166,7 @@ def _one_patient(directive: Directive) -> Directive:
 def _on_errors(page: str) -> Directive:
     """The maintenance page when the container is not reached. No codes with the common one: Caddy compiles an expression for each site."""
     if not page:
-        return new("handle_errors", body=(new("invoke", MAINTENANCE),))
+        return new("handle_errors", body=(new("invoke", common.MAINTENANCE),))
     if len(page.encode()) > MAX_PAGE:
         raise CaddyfileError(0, f"maintenance.html has more than {MAX_PAGE // 1024} KiB")
     answer = new("respond", page, "503")
