@@ -1,14 +1,26 @@
 """What users see of a move, and what a node that missed the message does."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import state
-from conftest import Lab, eventually
+from conftest import HEALTH_INTERVAL, App, Lab, eventually
 
-from clusterlab.visitor import asking
+from clusterlab.visitor import Seen, asking
 
 pytestmark = pytest.mark.lab
+
+
+WAYS = tuple((tls, keep) for tls in (False, True) for keep in (False, True))
+"""With TLS or without, each request on a new connection or all on one."""
+
+
+@contextmanager
+def visitors(lab: Lab, app: App, through: str) -> Iterator[list[Seen]]:
+    """Two of each kind, who ask through that node."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(asking(lab.node(through).address, app.domain, at_once=2, tls=tls, keep=keep)) for tls, keep in WAYS]
 
 
 def compose(lab: Lab, node: str, *argv: str) -> str:
@@ -16,16 +28,34 @@ def compose(lab: Lab, node: str, *argv: str) -> str:
 
 
 def test_nobody_sees_an_error_while_an_app_is_moved_back_and_redeployed(lab: Lab) -> None:
-    """With TLS or without."""
-    app, through = lab.app("smooth"), lab.node("node3").address
+    app = lab.app("smooth")
     assert app.deploy("node1", "node2")["outcome"] == "committed"
-    for place in (("node2", "node1"), ("node1", "node2"), ("node1", "node2")):
-        with ExitStack() as stack:
-            visitors = [stack.enter_context(asking(through, app.domain, at_once=2, tls=tls)) for tls in (False, True)]
+    for place, through in ((("node2", "node1"), "node3"), (("node1", "node2"), "node2"), (("node1", "node2"), "node1")):
+        with visitors(lab, app, through) as seen:
             assert app.deploy(*place)["outcome"] == "committed"
-        for seen in visitors:
-            assert len(seen.answers) > 20
-            assert seen.failed == []
+        assert [len(one.answers) > 20 for one in seen] == [True] * len(WAYS)
+        assert [one.failed for one in seen] == [[]] * len(WAYS)
+
+
+def test_a_version_on_trial_answers_nobody(lab: Lab) -> None:
+    """What it acknowledged would be lost when it is taken back."""
+    app = lab.app("trial")
+    assert app.deploy("node1", "node2")["outcome"] == "committed"
+    compose = (app.folder / "docker-compose.yml").read_text()
+    for old, new in (
+        ("exit !IO", "exit 1; IO"),
+        ("start_period: 10s", "start_period: 2s"),
+        ("timeout: 2s", "timeout: 2s\n      retries: 1"),
+    ):
+        assert old in compose
+        compose = compose.replace(old, new)
+    app.publish(VERSION="2", **{"docker-compose__yml": compose.replace(HEALTH_INTERVAL, "1s")})
+    for master in ("node1", "node2"):
+        with visitors(lab, app, "node3") as seen:
+            app.send(master=master, slave="node2" if master == "node1" else "node1")
+            assert "did not become healthy" in app.outcome()["why"]
+        for one in seen:
+            assert {text.partition(" on ")[0] for *_, text in one.answers} == {"hello, version 1"}
 
 
 def test_a_node_that_missed_the_message_learns_from_the_intent(lab: Lab) -> None:
