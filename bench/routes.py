@@ -50,7 +50,7 @@ def _record(number: int, master: Node, word: str) -> str:
     text = ", ".join(f"http://{domain}" for domain in domains) + f' {{\n\trespond "{word} on {master.name}"\n}}\n'
     known = {
         "haproxy": {},
-        "caddyfile": translate(text, "nobody").caddyfile,
+        "caddyfile": translate(text, "nobody", f"bench{number}").caddyfile,
         "domains": domains,
         "master": master.name,
         "ip": master.address,

@@ -121,9 +121,10 @@ def _bring_in_holds(paths: Paths, held: Mapping[str, Any], pages: Iterable[str])
     hosts = sections.split(read(paths.haproxy / "domains.map")).parts
     parts = {app: "\n".join(f"{host} {second}" for host in sections.map_lines(hosts.get(app, ""))) for app, second in began.items()}
     words = {app: "hold" if app in held else "page" for app in began}
-    away.unmark(paths, began)
+    led_away = away.wanted(paths, began)
+    away.unmark(paths, led_away)
     _bring_in(paths, "hold.map", sections.join(Sections("", parts, words)))
-    away.mark(paths, began)
+    away.mark(paths, led_away)
     write(paths.applied, json.dumps({"hold": held, "at": time.time()}))
 
 

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -29,27 +30,24 @@ HAPROXY = """global
     stats socket {run}/haproxy/admin.sock mode 600 level admin
     lua-load {project}/haproxy/hold.lua
 defaults
-    mode tcp
     timeout connect 5s
     timeout client 60s
     timeout server 60s
-frontend https-in
-    bind 127.0.0.1:{haproxy}
-    tcp-request connection expect-proxy layer4
-    tcp-request inspect-delay 35s
-    tcp-request content set-var(sess.sni) req.ssl_sni,lower if {{ req.ssl_sni -m found }}
-    tcp-request content lua.hold_tls if {{ req.ssl_sni -m found }}
-    tcp-request content accept if {{ req.ssl_hello_type 1 }}
-    use_backend %[var(sess.sni),map({maps}/domains.map)]
-backend node1
+{frontend}
+backend page-tls
+    mode tcp
+    server caddy 127.0.0.1:1 send-proxy-v2
+backend tls-node1
+    mode tcp
     server caddy 127.0.0.1:{https} send-proxy-v2
-backend node2
+backend tls-node2
+    mode tcp
     server caddy 127.0.0.1:{other} send-proxy-v2
 """
 OPTIONS = """{{
 	admin off
 	skip_install_trust
-	order invoke first
+	{order}
 	http_port {http}
 	https_port {https}
 	servers {{
@@ -83,7 +81,7 @@ class Both:
         (paths.run / "haproxy").mkdir(parents=True)
         self.routes("node1", "e1")
         config = paths.haproxy / "haproxy.cfg"
-        config.write_text(HAPROXY.format(run=paths.run, project=PROJECT, maps=paths.haproxy, **vars(self)))
+        config.write_text(HAPROXY.format(run=paths.run, project=PROJECT, frontend=self._frontend(), **vars(self)))
         environment = {**os.environ, "HOLD_MAP": str(paths.haproxy / "hold.map")}
         self.programs = [subprocess.Popen(["haproxy", "-db", "-f", str(config)], env=environment)]
         for name, port in (("node1", self.https), ("node2", self.other)):
@@ -93,11 +91,31 @@ class Both:
         for port in (self.https, self.other):
             wait_until("a certificate", lambda port=port: _has_certificate(port), 40, 0.1)
 
+    def _frontend(self) -> str:
+        """The template's own lines."""
+        found = re.search(r"frontend https-in\n.*?use_backend tls-\S+", (PROJECT / "templates/haproxy.cfg.ctmpl").read_text(), re.DOTALL)
+        changes = {
+            "*:443": f"127.0.0.1:{free_port()}",
+            "*:1445": f"127.0.0.1:{self.haproxy}",
+            "dst_port 1445": f"dst_port {self.haproxy}",
+            '{{ env "PROXY_SUBNET" }}': "127.0.0.0/8",
+            "{{ $self }}": "node1",
+            "/var/lib/cluster/proxy/haproxy": str(self.paths.haproxy),
+        }
+        text = found[0]
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        return text
+
     def _caddy(self, folder: Path, name: str, port: int) -> subprocess.Popen:
         folder.mkdir()
         text = caddyfile.translate(SITE, "ct", APP).caddyfile.replace("ct:1", f"127.0.0.1:{self.echoes[name].server_address[1]}")
         routes, _, _ = common.ROUTES.replace("haproxy.proxies:1445", f"127.0.0.1:{self.haproxy}").partition("http://")
-        config = OPTIONS.format(http=free_port(), https=port) + routes.replace("/etc/cluster/caddy", str(PROJECT / "caddy")) + text
+        (order,) = re.findall(r"order .*", (PROJECT / "templates/Caddyfile.ctmpl").read_text())
+        config = (
+            OPTIONS.format(order=order, http=free_port(), https=port) + routes.replace("/etc/cluster/caddy", str(PROJECT / "caddy")) + text
+        )
         if name == "node1":
             live = self.paths.caddy / "Caddyfile"
             live.parent.mkdir(parents=True)
@@ -232,17 +250,47 @@ def test_a_redirect_of_the_site_does_not_come_before_the_hold(both: Both) -> Non
     assert waiting[0][0] == 302
 
 
+def test_a_request_without_tls_is_never_led_away() -> None:
+    """HAProxy has held it; one that comes when the mark is still there is answered."""
+    both = caddyfile.translate("shop.example.com {\nproxy / http://ct:1\n}", "ct", APP).caddyfile
+    assert f"@{common.AWAY} {{\n\t\tprotocol https\n" in both
+    assert common.AWAY not in caddyfile.translate("http://shop.example.com {\nproxy / http://ct:1\n}", "ct", APP).caddyfile
+
+
+def test_a_mark_is_there_only_while_haproxy_holds(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Else what Caddy leads to HAProxy comes back at once, to the mark."""
+    there: list[tuple[str, bool]] = []
+    monkeypatch.setattr(maps, "talk", lambda _sock, line: there.append((line.split()[0], (paths.away / APP).exists())) or "")
+    stage_maps(paths, DOMAINS.format(node="node1", event="e1"))
+    maps.apply(paths)
+    there.clear()
+    maps.hold_now(paths, APP)
+    assert there == [("add", False)]
+    assert (paths.away / APP).exists()
+    there.clear()
+    stage_maps(paths, DOMAINS.format(node="node1", event="e2"))
+    maps.apply(paths)
+    assert there == [("del", False)]
+
+
+@pytest.mark.parametrize("name", ["swarm/wiki", "../escaped", "/escaped", ".hidden", "a" * 300])
+def test_a_key_of_any_name_below_maintenance_hurts_no_app(paths: Paths, name: str) -> None:  # noqa: F811
+    stage_maps(paths, "# app: shop e1\ns.example.com node1\n", f"# app: {name} hold\n# app: shop hold\n")
+    maps.apply(paths)
+    assert [mark.name for mark in paths.away.iterdir()] == ["shop"]
+    assert not list(paths.run.rglob("*escaped*"))
+    stage_maps(paths, "# app: shop e2\ns.example.com node1\n", f"# app: {name} hold\n")
+    maps.apply(paths)
+    assert not list(paths.away.iterdir())
+
+
 def test_marks_are_of_what_is_held_and_of_what_has_left(paths: Paths) -> None:  # noqa: F811
     paths.caddy.mkdir(parents=True)
     (paths.caddy / "Caddyfile").write_text("".join(f"# app: {app}\n" for app in ("left", "here", "new")))
     stage_maps(paths, "# app: left e1\na.example.com node2\n# app: here e1\nb.example.com node1\n# app: other e1\nc.example.com node2\n")
     maps.apply(paths)
     assert {mark.name for mark in paths.away.iterdir()} == {"left"}
-    away.mark(paths, ["here"])
-    away.unmark(paths, ["here"])
-    assert {mark.name for mark in paths.away.iterdir()} == {"left", "here"}
-    away.unmark(paths, [])
-    assert {mark.name for mark in paths.away.iterdir()} == {"left"}
+    assert away.wanted(paths, ["here"]) == {"left", "here"}
     (paths.caddy / "Caddyfile").write_text("# app: here\n")
     maps.apply(paths)
     assert not list(paths.away.iterdir())
