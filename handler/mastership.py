@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from handler import lost
 from handler.context import Context
-from handler.core import entries, names
+from handler.core import entries
 from handler.core.model import Kind, Role
 from handler.core.steps import (
     AwaitHealthy,
@@ -20,7 +20,7 @@ from handler.core.steps import (
     Step,
     TakeOwnership,
 )
-from handler.residence import COMMITTED, Residence, operations, residence
+from handler.residence import COMMITTED, Residence, known, residence
 
 SERVING = (AwaitTrialGone, TakeOwnership, StartApp)
 """Without these the app does not serve, and nobody else does them: after the outcome they are tried again until they work. What they did
@@ -63,6 +63,4 @@ def _without_data(ctx: Context) -> bool:
 
 def _being_replaced(ctx: Context) -> bool:
     """A takeover by another node, which does not wait for this one, has no outcome yet."""
-    store = ctx.ports.store
-    takeovers = [op for op in operations(store, ctx.app) if op.event.kind is Kind.TAKEOVER and op.target != ctx.me]
-    return any(store.get(names.op_key(ctx.app, op.event.id, "outcome")) is None for op in takeovers)
+    return any(op.event.kind is Kind.TAKEOVER and op.target != ctx.me for op in known(ctx.ports.store, ctx.app).open())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Collection
 
 from handler import __version__, aside, chronicle, claims, holds, lost
 from handler.core import limits, names
 from handler.core.model import Role
 from handler.notice import say
 from handler.ports import Ports
-from handler.residence import Residence, operation, operations, residence
+from handler.residence import Residence, known, residence
 from handler.settings import Settings
 from handler.snapshot import recover
 from handler.unfinished import end_again, operation_open
@@ -40,10 +41,11 @@ def stop_if_replaced(ports: Ports, app: str) -> None:
     """
     if ports.deploys.owned(app) is None:
         return
-    lives, me = residence(ports.store, app), ports.members.me()
+    of, me = known(ports.store, app), ports.members.me()
+    lives = residence(ports.store, app, of)
     if lives is None or lives.placement.role(me) is Role.MASTER:
         return
-    if any(op.target == me and not ports.store.get(names.op_key(app, op.event.id, "outcome")) for op in operations(ports.store, app)):
+    if any(op.target == me for op in of.open()):
         return
     log.warning("%s: this node has been replaced as its master by %s: stop it", app, lives.placement.master or "nobody")
     ports.compose.stop(names.project_name(app), limits.STOP)
@@ -59,10 +61,11 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     the master is: then nothing is started and nothing is stopped.
     """
     recover(ports, app)
-    if operation_open(ports, app):
+    of = known(ports.store, app)
+    if operation_open(ports, of):
         end_again(ports, app)
         return False
-    lives = residence(ports.store, app)
+    lives = residence(ports.store, app, of)
     if lives is None:
         return True
     if lives.placement.role(ports.members.me()) is Role.MASTER:
@@ -74,8 +77,9 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
             claims.take_unowned(ports.store, app)
         holds.lift_left_over(ports.store, app)
     else:
-        _clean_up(ports, app, lives)
-        if anew and not lives.record and (last := operation(ports.store, app, lives.event)) is not None:
+        last = of.operation(lives.event)
+        _clean_up(ports, app, lives, last.volumes if last else ())
+        if anew and not lives.record and last:
             aside.put(ports, app, lives.event, last.volumes)
     return True
 
@@ -96,13 +100,13 @@ def _all_down(ports: Ports, app: str) -> bool:
     return all(one.down for one in ports.compose.containers(names.project_name(app)))
 
 
-def _clean_up(ports: Ports, app: str, lives: Residence) -> None:
-    """What is left of a master that was replaced while it was away; what only it has is kept as a snapshot and named in the history."""
+def _clean_up(ports: Ports, app: str, lives: Residence, last: Collection[str]) -> None:
+    """What is left of a master that was replaced while it was away; what only it has is kept as a snapshot and named in the history.
+    ``last`` are the volumes that the last commit was about, those of an app that was destroyed, too.
+    """
     project, volumes = names.project_name(app), ports.volumes
-    last = operation(ports.store, app, lives.event)
-    known = {*lives.volumes, *(last.volumes if last else ())}  # those of an app that was destroyed meanwhile, too
-    found = {*volumes.live(project), *(volume for volume in known if volumes.exists(volume))}
-    live = claims.without_others(ports.store, app, sorted(found))
+    found = {*volumes.live(project), *(volume for volume in {*lives.volumes, *last} if volumes.exists(volume))}
+    live = claims.without_others(ports.store, app, sorted(found)) if found else []
     if ports.deploys.owned(app) is None and not live and not ports.compose.containers(project):
         return
     log.warning("%s: this node is not its master: its containers are removed, its volumes %s kept as snapshots", app, ", ".join(live))

@@ -22,7 +22,7 @@ from handler.execute import conclude, concluded, execute
 from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
-from handler.residence import ABORTED, COMMITTED, Residence, operations, residence
+from handler.residence import ABORTED, COMMITTED, Known, Residence, known, residence
 
 log = logging.getLogger(__name__)
 
@@ -33,40 +33,46 @@ def pursue(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
     Raises ``StoreUnavailable`` when Consul cannot be asked: then nothing is begun.
     """
     stop_if_replaced(ports, app)
-    complete = _join_all(ports, drivers, app)
-    while (event := _open_intent(ports, app)) is not None:
-        if not complete and _unjoined(ports, app):
+    while True:
+        event, of = _intent(ports, app), known(ports.store, app)
+        joined, complete = _join_all(ports, drivers, of)
+        if joined and complete:
+            continue  # what Consul knows is more by now
+        if joined:
+            event, of = _intent(ports, app), known(ports.store, app)
+        if event is None or not of.is_new(event.id):
+            return complete
+        if not complete and _unjoined(ports, of):
             return False  # with a full disk, say, we cannot take part; without a pause that would be tried again and again
-        if leader(ports, event) == ports.members.me():
+        if leader(ports, event, of) == ports.members.me():
             lead(ports, drivers, event)
         else:
             _await_begin(ports, event)
-        complete = _join_all(ports, drivers, app)
-    return complete
 
 
-def _join_all(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
-    """Take part in every operation that has begun and in which our part is not complete.
+def _join_all(ports: Ports, drivers: tuple[str, ...], of: Known) -> tuple[bool, bool]:
+    """Take part in every operation that has begun and in which our part is not complete. Returns whether there was one, and whether all are
+    complete now.
 
     An operation that ended, and that others followed, is skipped unless we were in the middle of it: what came after knows better.
     """
-    complete, missed = True, []
-    known = operations(ports.store, app)
-    _forget_journals(ports, app)
-    for number, op in enumerate(known):
-        ctx, later = Context(op, ports, drivers), known[number + 1 :]
+    joined, complete, missed = False, True, []
+    begun = of.operations()
+    _forget_journals(ports, of)
+    for number, op in enumerate(begun):
+        ctx, later = Context(op, ports, drivers), begun[number + 1 :]
         if concluded(ctx):
             continue
-        found = ctx.outcome()
+        joined, found = True, ctx.outcome()
         if not found or not later or _due(ctx, drivers, found, later):
             complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found and later)) and complete
-        elif found == COMMITTED and op.target != ctx.me and not ports.journal.done(app, op.event.id):
+        elif found == COMMITTED and op.target != ctx.me and not ports.journal.done(of.app, op.event.id):
             missed.append(ctx)
         else:
             complete = _skip(ctx, found) and complete
     for ctx in missed:
         complete = _catch_up(ctx) and complete
-    return complete
+    return joined, complete
 
 
 def _due(ctx: Context, drivers: tuple[str, ...], found: str, later: list[Operation]) -> bool:
@@ -99,14 +105,12 @@ def _skip(ctx: Context, found: str) -> bool:
     return True
 
 
-def _forget_journals(ports: Ports, app: str) -> None:
+def _forget_journals(ports: Ports, of: Known) -> None:
     """Of operations that Consul does not know any more; but not what a migrate into another app, which has no lock of this one, has noted
     while it froze the containers.
     """
-    prefix = names.op_prefix(app)
-    known = {entry.key.removeprefix(prefix).partition("/")[0] for entry in ports.store.tree(prefix)}
     with suppress(OSError):  # a full disk has no room for that either
-        ports.journal.forget(app, [snapshot.JOURNAL, *known])
+        ports.journal.forget(of.app, [snapshot.JOURNAL, *of.events])
 
 
 def _took_part_later(ports: Ports, drivers: tuple[str, ...], later: list[Operation]) -> bool:
@@ -115,15 +119,17 @@ def _took_part_later(ports: Ports, drivers: tuple[str, ...], later: list[Operati
     return any(ctx.outcome() == COMMITTED and ctx.op.concerns(ctx.me) for ctx in ours)
 
 
-def _open_intent(ports: Ports, app: str) -> Event | None:
-    """The intent, when its operation has neither begun nor ended."""
+def _intent(ports: Ports, app: str) -> Event | None:
+    """The newest accepted event. Always read before what Consul knows of the operations: one that has ended must not look new."""
     entry = ports.store.get(names.intent_key(app))
     event, _ = record.read_intent(entry.value if entry else None)
-    if event is None:
-        return None
-    prefix = names.op_prefix(app, event.id)
-    parts = {entry.key.removeprefix(prefix) for entry in ports.store.tree(prefix)}
-    return None if parts & {"plan", "outcome"} else event
+    return event
+
+
+def _still_new(ports: Ports, event: Event) -> Known | None:
+    """What Consul knows of the app's operations, as long as the event is the intent, and its operation has neither begun nor ended."""
+    current, of = _intent(ports, event.app), known(ports.store, event.app)
+    return of if current and current.id == event.id and of.is_new(event.id) else None
 
 
 def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
@@ -132,7 +138,8 @@ def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
     if lease is None:
         return
     try:
-        op = _begin(ports, event, lease) if not _unjoined(ports, event.app) and _trials_are_gone(ports, event) else None
+        of = known(ports.store, event.app)
+        op = _begin(ports, event, lease) if not _unjoined(ports, of) and _trials_are_gone(ports, event, of) else None
         if op is not None:
             leading = replace(ports, store=ports.store.within(lease.sure))
             execute(Context(op, leading, drivers, lease), plan(op, ports.members.me()))
@@ -146,9 +153,7 @@ def _acquire(ports: Ports, event: Event) -> Lease | None:
     """
     key, index = names.lock_key(event.app), 0
     value = record.dumps({"node": ports.members.me(), "event": event.id, "step": "begin"})
-    while (current := _open_intent(ports, event.app)) is not None and current.id == event.id:
-        if _unjoined(ports, event.app):
-            return None
+    while (of := _still_new(ports, event)) is not None and not _unjoined(ports, of):
         lease = ports.leases.acquire(key, value)
         if lease is not None:
             return lease
@@ -156,9 +161,9 @@ def _acquire(ports: Ports, event: Event) -> Lease | None:
     return None
 
 
-def _trials_are_gone(ports: Ports, event: Event) -> bool:
+def _trials_are_gone(ports: Ports, event: Event, of: Known) -> bool:
     """Wait for the trial copies of other nodes; when one may still run, the event is refused."""
-    others = [op for op in operations(ports.store, event.app) if op.target != ports.members.me()]
+    others = [op for op in of.operations() if op.target != ports.members.me()]
     node = trial.await_gone(ports, event.app, others)
     if node:
         end_early(ports, event, f"a trial copy may still run on {node}, whose worker does not answer: start it")
@@ -186,15 +191,13 @@ def _await_begin(ports: Ports, event: Event) -> None:
     deadline = clock.monotonic() + limits.BEGIN
     prefix, index = names.op_prefix(app), 0
     while True:
-        current = _open_intent(ports, app)
-        if current is None or current.id != event.id:
+        of = _still_new(ports, event)
+        if of is None or _unjoined(ports, of):
             return
         lock = store.get(names.lock_key(app))
         if lock and lock.session:
             deadline = clock.monotonic() + limits.BEGIN
-        if _unjoined(ports, app):
-            return
-        who = leader(ports, event)
+        who = leader(ports, event, of)
         if not who and not (lock and lock.session):
             end_early(ports, event, f"{app} is not deployed: nothing to {event.kind}")
             return
@@ -204,9 +207,9 @@ def _await_begin(ports: Ports, event: Event) -> None:
         index = store.wait(prefix, index, 5.0)
 
 
-def _unjoined(ports: Ports, app: str) -> bool:
+def _unjoined(ports: Ports, of: Known) -> bool:
     """An operation of the app has begun in which we have not taken part yet: it comes first, since others may wait for our part."""
-    return any(not ports.journal.done(app, op.event.id) for op in operations(ports.store, app))
+    return any(not ports.journal.done(of.app, op.event.id) for op in of.operations())
 
 
 def end_early(ports: Ports, event: Event, why: str) -> None:

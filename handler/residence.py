@@ -59,16 +59,59 @@ def outcome(found: str, by: str, **more: Any) -> str:
     return record.dumps({"outcome": found, "by": by, **more})
 
 
-def operations(store: Store, app: str) -> list[Operation]:
-    """The operations that have begun, oldest first; a plan that a person broke is left out."""
-    entries = [entry for entry in store.tree(names.op_prefix(app)) if entry.key.endswith("/plan")]
-    return [op for entry in sorted(entries, key=lambda entry: entry.index) if (op := _read(entry)) is not None]
+@dataclass(frozen=True)
+class Known:
+    """All that Consul knows of an app's operations, read at one moment, so that what is concluded from it fits together."""
 
+    app: str
+    parts: Mapping[tuple[str, str], Entry]
+    """(event, part) -> its entry; the parts ``plan`` and ``outcome`` are its begin and its end."""
 
-def operation(store: Store, app: str, event: str) -> Operation | None:
-    """The operation of an event, as far as Consul knows it."""
-    entry = store.get(names.op_key(app, event, "plan")) if event else None
-    return _read(entry) if entry else None
+    @property
+    def events(self) -> set[str]:
+        """Those of which Consul knows anything."""
+        return {event for event, _ in self.parts}
+
+    def is_new(self, event: str) -> bool:
+        """The operation of the event has neither begun nor ended."""
+        return (event, "plan") not in self.parts and (event, "outcome") not in self.parts
+
+    def ends(self) -> dict[str, str]:
+        """What the outcome of each operation that has begun says, empty as long as there is none."""
+        outcomes = {event: entry.value for event, entry in self._oldest_first("outcome")}
+        return {event: outcomes.get(event, "") for event, _ in self._oldest_first("plan")}
+
+    def operations(self) -> list[Operation]:
+        """The operations that have begun, oldest first; a plan that a person broke is left out."""
+        return [op for _, entry in self._oldest_first("plan") if (op := _read(entry)) is not None]
+
+    def open(self) -> list[Operation]:
+        """Those that have no outcome yet, oldest first."""
+        return [op for op in self.operations() if (op.event.id, "outcome") not in self.parts]
+
+    def operation(self, event: str) -> Operation | None:
+        """The operation of an event."""
+        entry = self.parts.get((event, "plan"))
+        return _read(entry) if entry else None
+
+    def ended(self) -> list[rollback.Ended]:
+        """The operations that have their outcome, oldest first."""
+        texts: dict[str, dict[str, str]] = {}
+        for (event, part), entry in self.parts.items():
+            texts.setdefault(event, {})[part] = entry.value
+        return [rollback.Ended.read(texts[event]) for event, _ in self._oldest_first("outcome")]
+
+    def last_commit(self) -> Residence | None:
+        """Where it led the app."""
+        for event, entry in reversed(self._oldest_first("outcome")):
+            value = record.loads(entry.value)
+            if value.get("outcome") == COMMITTED and isinstance(value.get("record"), dict):
+                return Residence(event, value["record"])
+        return None
+
+    def _oldest_first(self, part: str) -> list[tuple[str, Entry]]:
+        found = [(event, entry) for (event, one), entry in self.parts.items() if one == part]
+        return sorted(found, key=lambda item: item[1].index)
 
 
 def _read(entry: Entry) -> Operation | None:
@@ -79,30 +122,23 @@ def _read(entry: Entry) -> Operation | None:
         return None
 
 
-def ended(store: Store, app: str) -> list[rollback.Ended]:
-    """The operations that have their outcome, as far as Consul still knows them, oldest first."""
+def known(store: Store, app: str) -> Known:
+    """What Consul knows of the app's operations now."""
     prefix = names.op_prefix(app)
-    parts: dict[str, dict[str, str]] = {}
-    order: dict[str, int] = {}
+    parts: dict[tuple[str, str], Entry] = {}
     for entry in store.tree(prefix):
         event, _, part = entry.key.removeprefix(prefix).partition("/")
-        parts.setdefault(event, {})[part] = entry.value
-        if part == "outcome":
-            order[event] = entry.index
-    return [rollback.Ended.read(parts[event]) for event in sorted(order, key=lambda event: order[event])]
+        parts[event, part] = entry
+    return Known(app, parts)
 
 
-def residence(store: Store, app: str) -> Residence | None:
-    """Where the app lives; None when Consul knows nothing of it, which is no reason to stop anything.
+def residence(store: Store, app: str, of: Known | None = None) -> Residence | None:
+    """Where the app lives; None when Consul knows nothing of it, which is no reason to stop anything. ``of`` what was read already.
 
     An app whose operations Consul does not know, as after a migration, lives where its record says.
     """
-    prefix = names.op_prefix(app)
-    outcomes = [entry for entry in store.tree(prefix) if entry.key.endswith("/outcome")]
-    for entry in sorted(outcomes, key=lambda entry: entry.index, reverse=True):
-        value = record.loads(entry.value)
-        if value.get("outcome") == COMMITTED and isinstance(value.get("record"), dict):
-            return Residence(entry.key.removeprefix(prefix).partition("/")[0], value["record"])
-    entry_now = store.get(names.record_key(app))
-    known = record.loads(entry_now.value if entry_now else None)
-    return Residence(str(known.get("event") or ""), known) if known else None
+    if (lives := (of or known(store, app)).last_commit()) is not None:
+        return lives
+    entry = store.get(names.record_key(app))
+    value = record.loads(entry.value if entry else None)
+    return Residence(str(value.get("event") or ""), value) if value else None

@@ -7,19 +7,19 @@ import logging
 from handler.core import names, record
 from handler.core.entries import CONCLUDED
 from handler.ports import Ports
-from handler.residence import ABORTED, COMMITTED, outcome
+from handler.residence import ABORTED, COMMITTED, Known, known, outcome
 
 log = logging.getLogger(__name__)
 
 
-def operation_open(ports: Ports, app: str) -> bool:
+def operation_open(ports: Ports, of: Known) -> bool:
     """An operation has begun and has no outcome, or our part of it is not complete."""
-    return any(not end or _in_the_middle(ports, app, event) for event, end in _ends(ports, app).items())
+    return any(not end or _in_the_middle(ports, of.app, event) for event, end in of.ends().items())
 
 
 def end_again(ports: Ports, app: str) -> None:
     """End what has no outcome although this node has concluded it: a backup of before was restored, and nobody would ever end it."""
-    for event, end in _ends(ports, app).items():
+    for event, end in known(ports.store, app).ends().items():
         if not end and CONCLUDED in ports.journal.done(app, event):
             log.error("%s: %s ended once, and Consul does not know of it any more: it is aborted", app, event)
             value = outcome(ABORTED, ports.members.me(), why="it ended once, and a backup of Consul of before was restored")
@@ -31,16 +31,9 @@ def settled(ports: Ports, app: str) -> frozenset[str] | None:
 
     Asked before and after something that needs the app as it is, by who has not its lock: when both are the same, nothing came between.
     """
-    ends = _ends(ports, app)
+    ends = known(ports.store, app).ends()
     unsure = any(not end or (_in_the_middle(ports, app, event) and not _committed(end)) for event, end in ends.items())
     return None if unsure else frozenset(ends)
-
-
-def _ends(ports: Ports, app: str) -> dict[str, str]:
-    """What the outcome of each operation that has begun says, empty as long as there is none."""
-    prefix = names.op_prefix(app)
-    found = {tuple(entry.key.removeprefix(prefix).split("/", 1)): entry.value for entry in ports.store.tree(prefix)}
-    return {event: found.get((event, "outcome"), "") for event, part in found if part == "plan"}
 
 
 def _committed(end: str) -> bool:

@@ -219,7 +219,7 @@ PLANTED: dict[str, Planted] = {
     "leader does not fence itself": Planted(_instead(Context, "guard", lambda _ctx: None), APART),
     "no owner token": Planted(_instead(composefile, "override", lambda *_: "services: {}"), POWER),
     "whoever has the code starts the app": Planted(_all_are_ours, POWER),
-    "nothing is resumed": Planted(_instead(node, "residence", lambda _store, _app: None), POWER),
+    "nothing is resumed": Planted(_instead(node, "residence", lambda *_: None), POWER),
     "an app is resumed in the middle of an operation": Planted(_instead(node, "operation_open", lambda _ports, _app: False), KILLS),
     "step is marked done first": Planted(_instead(execute, "_perform", _done_before_it_is_done), KILLS),
     "event is marked done first": Planted(_concluded_before_the_tail, KILLS),
@@ -234,7 +234,7 @@ PLANTED: dict[str, Planted] = {
     "trial goes on after a restart": Planted(lambda patch: patch.setattr("daemons.stop_unsure", lambda *_, **__: None), DEAF),
     "trial is not taken back": Planted(_does_nothing(s.StopTrial), FAILS),
     "old copy does not wait for the trial": Planted(_does_nothing(s.AwaitTrialGone), LEASES),
-    "new leader does not wait for the trial": Planted(_instead(pursue, "_trials_are_gone", lambda _ports, _event: True), LEASES),
+    "new leader does not wait for the trial": Planted(_instead(pursue, "_trials_are_gone", lambda *_: True), LEASES),
     "hold is not lifted": Planted(_hold_stays, FAILS),
     "hold although the operation has ended": Planted(_instead(holds, "CheckAbsent", lambda _key: _ALWAYS), LEASES),
     "what a person put is an operation's": Planted(

@@ -20,7 +20,7 @@ from handler.core import steps as s
 from handler.core.model import AppSpec, Operation
 from handler.node import resume_app
 from handler.ports import Entry
-from handler.residence import ABORTED, Residence
+from handler.residence import ABORTED, Known, Residence
 
 OTHER = "shop_staging.12345"
 MINE, THEIRS = "shop_db", "shop_files"
@@ -163,8 +163,8 @@ def test_a_name_that_an_operation_claims_while_another_looks_what_is_unused_is_n
     two.lives("b")
     before = after.residence
 
-    def stalls(store: Store, app: str) -> Residence | None:
-        found = before(store, app)
+    def stalls(store: Store, app: str, of: Known) -> Residence | None:
+        found = before(store, app, of)
         claims.take(store, APP, ["domain/new.example.com", "volume/new"])
         return found
 
