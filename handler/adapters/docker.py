@@ -69,7 +69,7 @@ class Docker:
         with self._asking("stop containers"):
             running = [c for c in self._of(project) if c.status in ("running", "restarting", "paused")]
             with ThreadPoolExecutor(max_workers=16) as pool:
-                list(pool.map(lambda c: c.stop(timeout=seconds), running))
+                list(pool.map(lambda c: _stop(c, seconds), running))
 
     def running(self, project: str) -> tuple[str, ...]:
         """Names of a project's containers that run and are not frozen, those of ``compose run`` too."""
@@ -162,6 +162,12 @@ class Docker:
         with self._asking(f"find the plugin {driver}"):
             plugin = self._client.plugins.get(driver)  # type: ignore[no-untyped-call]
         return f"/run/docker/plugins/{plugin.id}/{plugin.attrs['Config']['Interface']['Socket']}"
+
+
+def _stop(container: Any, seconds: int) -> None:
+    """One of ``docker compose run --rm`` may end, and be gone, since it was listed."""
+    with contextlib.suppress(docker.errors.NotFound):
+        container.stop(timeout=seconds)
 
 
 def _last_lines(container: Any, lines: int) -> str:

@@ -86,12 +86,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """End what is left of the program and its children; it has a process group of its own."""
     if process.poll() is not None:
         return
-    for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+    for number in (signal.SIGTERM, signal.SIGKILL):  # the second also when the program has ended: its children may not have heard the first
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-            return
+            process.wait(5.0)
 
 
 def _tail(err: object, out: object) -> str:

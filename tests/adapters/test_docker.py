@@ -46,6 +46,29 @@ def test_an_image_that_cannot_be_removed_keeps_neither_others_nor_the_app_from_a
     assert removed == ["cluster/app-web:old"]
 
 
+def test_a_container_that_ends_by_itself_keeps_no_other_from_being_stopped() -> None:
+    """As a person's ``docker compose run --rm``: the move would be aborted."""
+    stopped: list[str] = []
+
+    class Running:
+        status = "running"
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def stop(self, timeout: int) -> None:
+            if self.name == "gone":
+                answer = requests.Response()
+                answer.status_code = 404
+                raise docker.errors.NotFound("No such container", response=answer)
+            stopped.append(f"{self.name} in {timeout} s")
+
+    one = Docker("unix:///nowhere")
+    one.__dict__["_client"] = SimpleNamespace(containers=SimpleNamespace(list=lambda **_: [Running("gone"), Running("web")]))
+    one.stop("app", 10)
+    assert stopped == ["web in 10 s"]
+
+
 class Silent:
     """A container whose logging driver gives nothing."""
 

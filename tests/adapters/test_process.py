@@ -1,8 +1,10 @@
 import logging
 import time
+from pathlib import Path
 
 import pytest
 
+from clusterlab.run import LabError, wait_until
 from handler.adapters.process import run
 from handler.errors import CommandFailed, LeaseLost
 
@@ -22,11 +24,17 @@ def test_a_missing_program_is_a_failure() -> None:
         run(["no-such-program"], seconds=5)
 
 
-def test_a_program_that_takes_too_long_is_ended_with_its_children() -> None:
+@pytest.mark.parametrize("ignores", ["", "trap '' TERM;"], ids=["", "deaf"])
+def test_a_program_that_takes_too_long_is_ended_with_its_children(ignores: str, tmp_path: Path) -> None:
+    """Also with those that do not hear SIGTERM when it does: they would go on with what it had begun, beside its repetition."""
+    ticks = tmp_path / "ticks"
     began = time.monotonic()
     with pytest.raises(CommandFailed, match="took more than"):
-        run(["sh", "-c", "sleep 60 & sleep 60"], seconds=0.3)
+        run(["sh", "-c", f"({ignores} while sleep 0.05; do echo >> {ticks}; done) & sleep 60"], seconds=1.0)
     assert time.monotonic() - began < 10
+    size = ticks.stat().st_size
+    with pytest.raises(LabError):
+        wait_until("it goes on", lambda: ticks.stat().st_size > size, 1, 0.05)
 
 
 def test_the_guard_ends_the_program() -> None:
