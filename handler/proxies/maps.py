@@ -72,9 +72,9 @@ def holds(paths: Paths) -> None:
     wanted = sections.split(read(staged_path)).words
     records = sections.split(read(paths.haproxy / "domains.map")).words
     before = json.loads(read(paths.applied) or "{}").get("hold", {})
-    now = time.time()
+    now = time.monotonic()  # the same for all processes of the node; the time of day may be set in this very moment
     held: dict[str, Any] = {
-        app: before.get(app) or {"record": records.get(app), "since": now} for app, word in wanted.items() if word == "hold"
+        app: before.get(app) or {"record": records.get(app), "since": time.time()} for app, word in wanted.items() if word == "hold"
     }
     for known in held.values():
         known.pop("gone", None)
@@ -90,7 +90,7 @@ def hold_now(paths: Paths, app: str) -> None:
     records = sections.split(read(paths.haproxy / "domains.map")).words
     pages = [name for name, word in sections.split(read(paths.haproxy / "hold.map")).words.items() if word != "hold" and name != app]
     held = json.loads(read(paths.applied) or "{}").get("hold", {})
-    held[app] = {"record": records.get(app), "since": time.time(), "gone": time.time()}
+    held[app] = {"record": records.get(app), "since": time.time(), "gone": time.monotonic()}
     _bring_in_holds(paths, held, pages)
 
 

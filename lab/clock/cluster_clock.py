@@ -35,6 +35,7 @@ class Wrong(dt.datetime):
 dt.datetime = Wrong  # type: ignore[misc]
 time.time = lambda: _time() + SECONDS
 time.time_ns = lambda: _time_ns() + int(SECONDS * 1e9)
-time.gmtime = lambda seconds=None: _gmtime(time.time() if seconds is None else seconds)
-time.localtime = lambda seconds=None: _localtime(time.time() if seconds is None else seconds)
+# staticmethod: else logging.Formatter, which has one of them as an attribute of its class, would call it as a method
+time.gmtime = staticmethod(lambda seconds=None: _gmtime(time.time() if seconds is None else seconds))
+time.localtime = staticmethod(lambda seconds=None: _localtime(time.time() if seconds is None else seconds))
 time.strftime = lambda form, moment=None: _strftime(form, time.localtime() if moment is None else moment)

@@ -139,10 +139,22 @@ def test_a_hold_does_not_outlive_its_key_for_long(paths: Paths, monkeypatch) -> 
     maps.apply(paths)
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)
-    later = time.time() + 60
-    monkeypatch.setattr(time, "time", lambda: later)
+    later = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: later)
     maps.apply(paths)
     assert held(paths) == []
+
+
+@pytest.mark.parametrize("by", [-3600, 3600])
+def test_a_clock_that_is_set_meanwhile_lifts_no_hold(paths: Paths, monkeypatch, by: int) -> None:
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
+    maps.apply(paths)
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    wrong = time.time() + by
+    monkeypatch.setattr(time, "time", lambda: wrong)
+    maps.apply(paths)
+    assert held(paths) == ["a"]
 
 
 def test_a_hold_by_the_worker_counts_at_once_and_until_consul_knows_it(paths: Paths) -> None:
