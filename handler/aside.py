@@ -14,7 +14,7 @@ from itertools import takewhile
 from handler import claims
 from handler.core import record
 from handler.ports import Ports
-from handler.residence import known
+from handler.residence import operations
 
 
 def put(ports: Ports, app: str, event: str, volumes: Iterable[str]) -> None:
@@ -35,12 +35,12 @@ def put(ports: Ports, app: str, event: str, volumes: Iterable[str]) -> None:
 
 def _named(ports: Ports, app: str, event: str) -> set[str]:
     """Snapshots that an app's operations have taken or sent: those after an event, or all when it is none of the app's."""
-    of = known(ports.store, app)
-    events = [op.event.id for op in of.operations()]
+    ops = operations(ports.store, app)
+    events = [op.event.id for op in ops.begun()]
     later = events[events.index(event) + 1 :] if event in events else events
     found: set[str] = set()
     for one in later:
-        sent, taken = (of.parts.get((one, part)) for part in ("sent", "snapshots"))
+        sent, taken = (ops.parts.get((one, part)) for part in ("sent", "snapshots"))
         found |= set(map(str, (record.loads(sent.value if sent else None).get("snapshots") or {}).values()))
         found |= set(map(str, record.loads(taken.value if taken else None).values()))
     return found

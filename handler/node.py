@@ -11,7 +11,7 @@ from handler.core import limits, names
 from handler.core.model import Role
 from handler.notice import say
 from handler.ports import Ports
-from handler.residence import Residence, known, residence
+from handler.residence import Residence, operations, residence
 from handler.settings import Settings
 from handler.snapshot import recover
 from handler.unfinished import end_again, operation_open
@@ -41,11 +41,11 @@ def stop_if_replaced(ports: Ports, app: str) -> None:
     """
     if ports.deploys.owned(app) is None:
         return
-    of, me = known(ports.store, app), ports.members.me()
-    lives = residence(ports.store, app, of)
+    ops, me = operations(ports.store, app), ports.members.me()
+    lives = residence(ports.store, app, ops)
     if lives is None or lives.placement.role(me) is Role.MASTER:
         return
-    if any(op.target == me for op in of.open()):
+    if any(op.target == me for op in ops.open()):
         return
     log.warning("%s: this node has been replaced as its master by %s: stop it", app, lives.placement.master or "nobody")
     ports.compose.stop(names.project_name(app), limits.STOP)
@@ -61,11 +61,11 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     the master is: then nothing is started and nothing is stopped.
     """
     recover(ports, app)
-    of = known(ports.store, app)
-    if operation_open(ports, of):
+    ops = operations(ports.store, app)
+    if operation_open(ports, ops):
         end_again(ports, app)
         return False
-    lives = residence(ports.store, app, of)
+    lives = residence(ports.store, app, ops)
     if lives is None:
         return True
     if lives.placement.role(ports.members.me()) is Role.MASTER:
@@ -77,7 +77,7 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
             claims.take_unowned(ports.store, app)
         holds.lift_left_over(ports.store, app)
     else:
-        last = of.operation(lives.event)
+        last = ops.operation(lives.event)
         _clean_up(ports, app, lives, last.volumes if last else ())
         if anew and not lives.record and last:
             aside.put(ports, app, lives.event, last.volumes)

@@ -10,7 +10,7 @@ from handler import claims, errors, lost
 from handler.core import copies, names, points, record, rollback
 from handler.core.model import Event, Kind, Node, Operation, Origin, Placement
 from handler.ports import Ports
-from handler.residence import Known, Residence, known, residence
+from handler.residence import Operations, Residence, operations, residence
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _rollback(seen: Seen, op: Operation) -> Operation:
 
 def _to_deploy(seen: Seen, op: Operation) -> Operation:
     try:
-        back = rollback.to_deploy(known(seen.ports.store, op.app).ended(), seen.lives.deploy_id, op.event.to)
+        back = rollback.to_deploy(operations(seen.ports.store, op.app).ended(), seen.lives.deploy_id, op.event.to)
     except rollback.UnknownDeployError as error:
         raise errors.BadInput(f"{op.app}: {error}") from error
     missing = [name for name in back.snapshots.values() if not seen.ports.volumes.complete(name)]
@@ -180,6 +180,6 @@ _KINDS: dict[Kind, Callable[[Seen, Operation], Operation]] = {
 }
 
 
-def leader(ports: Ports, event: Event, of: Known) -> str:
+def leader(ports: Ports, event: Event, ops: Operations) -> str:
     """The node that leads an event's operation: the one it names as master, else the present master."""
-    return event.master or (residence(ports.store, event.app, of) or Residence()).placement.master
+    return event.master or (residence(ports.store, event.app, ops) or Residence()).placement.master

@@ -29,7 +29,7 @@ from handler.core import checks, copies, limits, names, record, rollback
 from handler.core import points as core_points
 from handler.core.copies import Round
 from handler.ports import Clock, Entry, Members, Services, Store, Volumes
-from handler.residence import Residence, known, residence
+from handler.residence import Residence, operations, residence
 
 TEMPLATES = (Path("/etc/cluster/jinja"), Path(__file__).resolve().parents[1] / "templates" / "jinja")
 
@@ -168,7 +168,7 @@ def points(asked: Asked, arguments: Sequence[str]) -> int:
     times = core_points.shared({volume: held for volume, held in complete.items() if volume in lives.volumes})
     deploys = [
         {"id": deploy_id, "commit": back.commit, "here": not back.lost and set(back.snapshots.values()) <= here}
-        for deploy_id, back in rollback.possible(known(asked.store, app).ended()).items()
+        for deploy_id, back in rollback.possible(operations(asked.store, app).ended()).items()
         if deploy_id != lives.deploy_id
     ]
     _show("points.txt", app=app, node=me, now=lives.deploy_id, deploys=deploys[::-1], times=times)

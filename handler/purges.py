@@ -12,7 +12,7 @@ from handler import chronicle
 from handler.core import copies, names, record, retention
 from handler.locks import Try
 from handler.ports import Ports
-from handler.residence import Residence, known, residence
+from handler.residence import Residence, operations, residence
 from handler.unfinished import operation_open
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ class Purges:
     def purge(self, app: str) -> None:
         """Delete what the patterns that are due allow; nothing that a send, a slave or an operation may still need."""
         with self._attempt(app) as ours:
-            of = known(self._ports.store, app) if ours else None
-            lives = residence(self._ports.store, app, of) if of and not operation_open(self._ports, of) else None
+            ops = operations(self._ports.store, app) if ours else None
+            lives = residence(self._ports.store, app, ops) if ops is not None and not operation_open(self._ports, ops) else None
             if lives is None:
                 return
             points = self._points(lives)

@@ -22,7 +22,7 @@ from handler.execute import conclude, concluded, execute
 from handler.node import stop_if_replaced
 from handler.observe import leader, observe
 from handler.ports import Lease, Ports
-from handler.residence import ABORTED, COMMITTED, Known, Residence, known, residence
+from handler.residence import ABORTED, COMMITTED, Operations, Residence, operations, residence
 
 log = logging.getLogger(__name__)
 
@@ -33,46 +33,44 @@ def pursue(ports: Ports, drivers: tuple[str, ...], app: str) -> bool:
     Raises ``StoreUnavailable`` when Consul cannot be asked: then nothing is begun.
     """
     stop_if_replaced(ports, app)
+    tried: set[str] = set()
     while True:
-        event, of = _intent(ports, app), known(ports.store, app)
-        joined, complete = _join_all(ports, drivers, of)
-        if joined and complete:
-            continue  # what Consul knows is more by now
-        if joined:
-            event, of = _intent(ports, app), known(ports.store, app)
-        if event is None or not of.is_new(event.id):
-            return complete
-        if not complete and _unjoined(ports, of):
+        event, ops = _intent(ports, app), operations(ports.store, app)
+        _forget_journals(ports, ops)
+        due = {op.event.id for op in ops.begun() if not concluded(Context(op, ports, drivers))}
+        if due - tried:
+            _join_all(ports, drivers, ops)
+            tried |= due
+            continue  # others may have begun meanwhile
+        if event is None or not ops.is_new(event.id):
+            return not due
+        if due and _unjoined(ports, ops):
             return False  # with a full disk, say, we cannot take part; without a pause that would be tried again and again
-        if leader(ports, event, of) == ports.members.me():
+        if leader(ports, event, ops) == ports.members.me():
             lead(ports, drivers, event)
         else:
             _await_begin(ports, event)
 
 
-def _join_all(ports: Ports, drivers: tuple[str, ...], of: Known) -> tuple[bool, bool]:
-    """Take part in every operation that has begun and in which our part is not complete. Returns whether there was one, and whether all are
-    complete now.
+def _join_all(ports: Ports, drivers: tuple[str, ...], ops: Operations) -> None:
+    """Take part in every operation that has begun and in which our part is not complete.
 
     An operation that ended, and that others followed, is skipped unless we were in the middle of it: what came after knows better.
     """
-    joined, complete, missed = False, True, []
-    begun = of.operations()
-    _forget_journals(ports, of)
+    begun, missed = ops.begun(), []
     for number, op in enumerate(begun):
         ctx, later = Context(op, ports, drivers), begun[number + 1 :]
         if concluded(ctx):
             continue
-        joined, found = True, ctx.outcome()
+        found = ctx.outcome()
         if not found or not later or _due(ctx, drivers, found, later):
-            complete = execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found and later)) and complete
-        elif found == COMMITTED and op.target != ctx.me and not ports.journal.done(of.app, op.event.id):
+            execute(ctx, plan(op, ctx.me), known=found, superseded=bool(found and later))
+        elif found == COMMITTED and op.target != ctx.me and not ports.journal.done(ops.app, op.event.id):
             missed.append(ctx)
         else:
-            complete = _skip(ctx, found) and complete
+            _skip(ctx, found)
     for ctx in missed:
-        complete = _catch_up(ctx) and complete
-    return joined, complete
+        _catch_up(ctx)
 
 
 def _due(ctx: Context, drivers: tuple[str, ...], found: str, later: list[Operation]) -> bool:
@@ -84,33 +82,33 @@ def _due(ctx: Context, drivers: tuple[str, ...], found: str, later: list[Operati
     return found == ABORTED and ctx.op.target == ctx.me
 
 
-def _catch_up(ctx: Context) -> bool:
+def _catch_up(ctx: Context) -> None:
     """A commit of others that we have missed, and that others followed: when these were all aborted, it says how to be."""
     if ctx.op.event.id == (residence(ctx.ports.store, ctx.app) or Residence()).event:
-        return execute(ctx, plan(ctx.op, ctx.me), known=COMMITTED, superseded=True)
-    return _skip(ctx, COMMITTED)
+        execute(ctx, plan(ctx.op, ctx.me), known=COMMITTED, superseded=True)
+    else:
+        _skip(ctx, COMMITTED)
 
 
-def _skip(ctx: Context, found: str) -> bool:
-    """What came after knows better; only that what is here of a destroyed app is no copy, nobody else can say. False when that has to be
-    tried again, which keeps nobody from what came after.
+def _skip(ctx: Context, found: str) -> None:
+    """What came after knows better; only that what is here of a destroyed app is no copy, nobody else can say. When that does not work it
+    is tried again later, which keeps nobody from what came after.
     """
     try:
         if found == COMMITTED and ctx.op.event.kind is Kind.DESTROY:
             aside.put(ctx.ports, ctx.app, ctx.op.event.id, ctx.op.volumes)
     except (errors.ClusterError, OSError) as error:
         log.error("%s: the copies of what was destroyed are not put aside yet: %s", ctx.app, error)  # noqa: TRY400
-        return False
-    conclude(ctx)
-    return True
+    else:
+        conclude(ctx)
 
 
-def _forget_journals(ports: Ports, of: Known) -> None:
+def _forget_journals(ports: Ports, ops: Operations) -> None:
     """Of operations that Consul does not know any more; but not what a migrate into another app, which has no lock of this one, has noted
     while it froze the containers.
     """
     with suppress(OSError):  # a full disk has no room for that either
-        ports.journal.forget(of.app, [snapshot.JOURNAL, *of.events])
+        ports.journal.forget(ops.app, [snapshot.JOURNAL, *ops.events])
 
 
 def _took_part_later(ports: Ports, drivers: tuple[str, ...], later: list[Operation]) -> bool:
@@ -126,10 +124,10 @@ def _intent(ports: Ports, app: str) -> Event | None:
     return event
 
 
-def _still_new(ports: Ports, event: Event) -> Known | None:
+def _still_new(ports: Ports, event: Event) -> Operations | None:
     """What Consul knows of the app's operations, as long as the event is the intent, and its operation has neither begun nor ended."""
-    current, of = _intent(ports, event.app), known(ports.store, event.app)
-    return of if current and current.id == event.id and of.is_new(event.id) else None
+    current, ops = _intent(ports, event.app), operations(ports.store, event.app)
+    return ops if current and current.id == event.id and ops.is_new(event.id) else None
 
 
 def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
@@ -138,8 +136,8 @@ def lead(ports: Ports, drivers: tuple[str, ...], event: Event) -> None:
     if lease is None:
         return
     try:
-        of = known(ports.store, event.app)
-        op = _begin(ports, event, lease) if not _unjoined(ports, of) and _trials_are_gone(ports, event, of) else None
+        ops = operations(ports.store, event.app)
+        op = _begin(ports, event, lease) if not _unjoined(ports, ops) and _trials_are_gone(ports, event, ops) else None
         if op is not None:
             leading = replace(ports, store=ports.store.within(lease.sure))
             execute(Context(op, leading, drivers, lease), plan(op, ports.members.me()))
@@ -153,7 +151,7 @@ def _acquire(ports: Ports, event: Event) -> Lease | None:
     """
     key, index = names.lock_key(event.app), 0
     value = record.dumps({"node": ports.members.me(), "event": event.id, "step": "begin"})
-    while (of := _still_new(ports, event)) is not None and not _unjoined(ports, of):
+    while (ops := _still_new(ports, event)) is not None and not _unjoined(ports, ops):
         lease = ports.leases.acquire(key, value)
         if lease is not None:
             return lease
@@ -161,9 +159,9 @@ def _acquire(ports: Ports, event: Event) -> Lease | None:
     return None
 
 
-def _trials_are_gone(ports: Ports, event: Event, of: Known) -> bool:
+def _trials_are_gone(ports: Ports, event: Event, ops: Operations) -> bool:
     """Wait for the trial copies of other nodes; when one may still run, the event is refused."""
-    others = [op for op in of.operations() if op.target != ports.members.me()]
+    others = [op for op in ops.begun() if op.target != ports.members.me()]
     node = trial.await_gone(ports, event.app, others)
     if node:
         end_early(ports, event, f"a trial copy may still run on {node}, whose worker does not answer: start it")
@@ -191,13 +189,13 @@ def _await_begin(ports: Ports, event: Event) -> None:
     deadline = clock.monotonic() + limits.BEGIN
     prefix, index = names.op_prefix(app), 0
     while True:
-        of = _still_new(ports, event)
-        if of is None or _unjoined(ports, of):
+        ops = _still_new(ports, event)
+        if ops is None or _unjoined(ports, ops):
             return
         lock = store.get(names.lock_key(app))
         if lock and lock.session:
             deadline = clock.monotonic() + limits.BEGIN
-        who = leader(ports, event, of)
+        who = leader(ports, event, ops)
         if not who and not (lock and lock.session):
             end_early(ports, event, f"{app} is not deployed: nothing to {event.kind}")
             return
@@ -207,9 +205,9 @@ def _await_begin(ports: Ports, event: Event) -> None:
         index = store.wait(prefix, index, 5.0)
 
 
-def _unjoined(ports: Ports, of: Known) -> bool:
+def _unjoined(ports: Ports, ops: Operations) -> bool:
     """An operation of the app has begun in which we have not taken part yet: it comes first, since others may wait for our part."""
-    return any(not ports.journal.done(of.app, op.event.id) for op in of.operations())
+    return any(not ports.journal.done(ops.app, op.event.id) for op in ops.begun())
 
 
 def end_early(ports: Ports, event: Event, why: str) -> None:

@@ -60,8 +60,8 @@ def outcome(found: str, by: str, **more: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Known:
-    """All that Consul knows of an app's operations, read at one moment, so that what is concluded from it fits together."""
+class Operations:
+    """All that Consul knows below ``op/<app>/``, read at one moment, so that what is concluded from it fits together."""
 
     app: str
     parts: Mapping[tuple[str, str], Entry]
@@ -77,22 +77,22 @@ class Known:
         return (event, "plan") not in self.parts and (event, "outcome") not in self.parts
 
     def ends(self) -> dict[str, str]:
-        """What the outcome of each operation that has begun says, empty as long as there is none."""
-        outcomes = {event: entry.value for event, entry in self._oldest_first("outcome")}
-        return {event: outcomes.get(event, "") for event, _ in self._oldest_first("plan")}
+        """What the outcome of each operation that has begun says, empty as long as there is none; also of those whose plan is broken."""
+        return {event: self._text(event, "outcome") for event, part in self.parts if part == "plan"}
 
-    def operations(self) -> list[Operation]:
+    def begun(self) -> list[Operation]:
         """The operations that have begun, oldest first; a plan that a person broke is left out."""
-        return [op for _, entry in self._oldest_first("plan") if (op := _read(entry)) is not None]
+        return [op for event, _ in self._oldest_first("plan") if (op := self.operation(event)) is not None]
 
     def open(self) -> list[Operation]:
         """Those that have no outcome yet, oldest first."""
-        return [op for op in self.operations() if (op.event.id, "outcome") not in self.parts]
+        return [op for op in self.begun() if (op.event.id, "outcome") not in self.parts]
 
     def operation(self, event: str) -> Operation | None:
-        """The operation of an event."""
+        """The operation of an event; None when it has not begun, or a person broke its plan, or put it below another's key."""
         entry = self.parts.get((event, "plan"))
-        return _read(entry) if entry else None
+        op = _read(entry) if entry else None
+        return op if op and (op.app, op.event.id) == (self.app, event) else None
 
     def ended(self) -> list[rollback.Ended]:
         """The operations that have their outcome, oldest first."""
@@ -109,6 +109,10 @@ class Known:
                 return Residence(event, value["record"])
         return None
 
+    def _text(self, event: str, part: str) -> str:
+        entry = self.parts.get((event, part))
+        return entry.value if entry else ""
+
     def _oldest_first(self, part: str) -> list[tuple[str, Entry]]:
         found = [(event, entry) for (event, one), entry in self.parts.items() if one == part]
         return sorted(found, key=lambda item: item[1].index)
@@ -122,22 +126,23 @@ def _read(entry: Entry) -> Operation | None:
         return None
 
 
-def known(store: Store, app: str) -> Known:
+def operations(store: Store, app: str) -> Operations:
     """What Consul knows of the app's operations now."""
     prefix = names.op_prefix(app)
     parts: dict[tuple[str, str], Entry] = {}
     for entry in store.tree(prefix):
         event, _, part = entry.key.removeprefix(prefix).partition("/")
         parts[event, part] = entry
-    return Known(app, parts)
+    return Operations(app, parts)
 
 
-def residence(store: Store, app: str, of: Known | None = None) -> Residence | None:
-    """Where the app lives; None when Consul knows nothing of it, which is no reason to stop anything. ``of`` what was read already.
+def residence(store: Store, app: str, ops: Operations | None = None) -> Residence | None:
+    """Where the app lives; None when Consul knows nothing of it, which is no reason to stop anything. ``ops`` if read already.
 
     An app whose operations Consul does not know, as after a migration, lives where its record says.
     """
-    if (lives := (of or known(store, app)).last_commit()) is not None:
+    ops = operations(store, app) if ops is None else ops
+    if (lives := ops.last_commit()) is not None:
         return lives
     entry = store.get(names.record_key(app))
     value = record.loads(entry.value if entry else None)

@@ -18,7 +18,7 @@ from handler.core.copies import Round
 from handler.core.model import Role
 from handler.locks import Try
 from handler.ports import Ports
-from handler.residence import Residence, known, residence
+from handler.residence import Residence, operations, residence
 from handler.unfinished import operation_open
 
 log = logging.getLogger(__name__)
@@ -82,10 +82,10 @@ class Rounds:
 
     def _take(self, app: str) -> tuple[Residence, snapshot.Point]:
         with self._attempt(app) as ours:
-            of = known(self._ports.store, app)
-            if not ours or operation_open(self._ports, of):
+            ops = operations(self._ports.store, app) if ours else None
+            if ops is None or operation_open(self._ports, ops):
                 raise _Busy(f"something else is being done with {app}")
-            lives = residence(self._ports.store, app, of) or Residence()
+            lives = residence(self._ports.store, app, ops) or Residence()
             if lives.placement.role(self._ports.members.me()) is not Role.MASTER:
                 raise _Elsewhere(app)
             if why := lost.complaint(self._ports, app, lives):

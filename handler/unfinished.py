@@ -7,19 +7,19 @@ import logging
 from handler.core import names, record
 from handler.core.entries import CONCLUDED
 from handler.ports import Ports
-from handler.residence import ABORTED, COMMITTED, Known, known, outcome
+from handler.residence import ABORTED, COMMITTED, Operations, operations, outcome
 
 log = logging.getLogger(__name__)
 
 
-def operation_open(ports: Ports, of: Known) -> bool:
+def operation_open(ports: Ports, ops: Operations) -> bool:
     """An operation has begun and has no outcome, or our part of it is not complete."""
-    return any(not end or _in_the_middle(ports, of.app, event) for event, end in of.ends().items())
+    return any(not end or _in_the_middle(ports, ops.app, event) for event, end in ops.ends().items())
 
 
 def end_again(ports: Ports, app: str) -> None:
     """End what has no outcome although this node has concluded it: a backup of before was restored, and nobody would ever end it."""
-    for event, end in known(ports.store, app).ends().items():
+    for event, end in operations(ports.store, app).ends().items():
         if not end and CONCLUDED in ports.journal.done(app, event):
             log.error("%s: %s ended once, and Consul does not know of it any more: it is aborted", app, event)
             value = outcome(ABORTED, ports.members.me(), why="it ended once, and a backup of Consul of before was restored")
@@ -31,7 +31,7 @@ def settled(ports: Ports, app: str) -> frozenset[str] | None:
 
     Asked before and after something that needs the app as it is, by who has not its lock: when both are the same, nothing came between.
     """
-    ends = known(ports.store, app).ends()
+    ends = operations(ports.store, app).ends()
     unsure = any(not end or (_in_the_middle(ports, app, event) and not _committed(end)) for event, end in ends.items())
     return None if unsure else frozenset(ends)
 

@@ -13,7 +13,7 @@ from handler.core import checks, copies, history, limits, names, record
 from handler.core import steps as s
 from handler.core.kv import Delete, DeleteTree, Op
 from handler.core.model import Role
-from handler.residence import Residence, is_still, known, residence
+from handler.residence import Residence, is_still, operations, residence
 
 log = logging.getLogger(__name__)
 
@@ -195,10 +195,10 @@ def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
     """Names that the app does not have (any more) are free."""
     store = ctx.ports.store
     found = claims.entries(store, ctx.app)  # before all that decides: who claims one again meanwhile writes it again
-    of = known(store, ctx.app)
-    if of.open():
+    ops = operations(store, ctx.app)
+    if ops.open():
         return  # it has claimed what it needs, and will see to the rest
-    lives = residence(store, ctx.app, of) or Residence()
+    lives = residence(store, ctx.app, ops) or Residence()
     kept = {*lives.record.get("claims", ()), *map(names.volume_claim, lives.volumes)}
     snapshots = ctx.ports.volumes.stock() if lives.record else {}  # those of a destroyed app are put aside
     left = claims.release(store, found, kept, lambda volume: volume in snapshots or ctx.ports.volumes.exists(volume))

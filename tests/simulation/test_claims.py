@@ -20,7 +20,7 @@ from handler.core import steps as s
 from handler.core.model import AppSpec, Operation
 from handler.node import resume_app
 from handler.ports import Entry
-from handler.residence import ABORTED, Known, Residence
+from handler.residence import ABORTED, Operations
 
 OTHER = "shop_staging.12345"
 MINE, THEIRS = "shop_db", "shop_files"
@@ -161,14 +161,14 @@ def test_a_name_that_an_operation_has_just_claimed_again_is_not_given_back_by_on
 def test_a_name_that_an_operation_claims_while_another_looks_what_is_unused_is_not_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     two = Two(operation(("a", "b"), ("b", "c")))
     two.lives("b")
-    before = after.residence
+    before = after.operations
 
-    def stalls(store: Store, app: str, of: Known) -> Residence | None:
-        found = before(store, app, of)
+    def stalls(store: Store, app: str) -> Operations:
+        found = before(store, app)
         claims.take(store, APP, ["domain/new.example.com", "volume/new"])
         return found
 
-    monkeypatch.setattr(after, "residence", stalls)
+    monkeypatch.setattr(after, "operations", stalls)
     after.release_claims(two.ctx, s.ReleaseClaims())
     assert (two.owner("domain/new.example.com"), two.owner("volume/new")) == (APP, APP)
 

@@ -15,7 +15,7 @@ from handler.core import limits, names, record
 from handler.core.entries import CONCLUDED
 from handler.node import resume_app
 from handler.ports import Entry
-from handler.residence import known
+from handler.residence import operations
 from handler.unfinished import operation_open
 
 
@@ -86,7 +86,7 @@ def test_an_operation_whose_end_a_restored_consul_does_not_know_ends_again() -> 
     node.journal[op.app, op.event.id] = frozenset([CONCLUDED])
     resume_app(ports(world, node), op.app)
     found = ports(world, node)
-    assert not operation_open(found, known(found.store, op.app))
+    assert not operation_open(found, operations(found.store, op.app))
     assert record.loads(world.kv[names.op_key(op.app, op.event.id, "outcome")].value)["outcome"] == "aborted"
 
 
