@@ -187,8 +187,8 @@ def test_a_node_that_learns_of_a_destroy_late_puts_aside_what_has_another_app_s_
     for name in ("v@1", "v@2", "v@3", "v@4"):
         node.snapshots[name] = Snapshot(("w0",))
     world.write(names.claim_key("volume/v"), json.dumps({"app": "other"}))
-    event = operation().event
-    world.write(names.op_key("other", event.id, "plan"), record.operation(operation()))
+    event = replace(operation().event, app="other")
+    world.write(names.op_key("other", event.id, "plan"), record.operation(replace(operation(), event=event)))
     world.write(names.op_key("other", event.id, "sent"), json.dumps({"snapshots": {"v": "v@3"}}))
     aside.put(ports(world, node), "gone", "the destroy", ("v",))
     assert node.aside == {"v@1", "v@2"}
