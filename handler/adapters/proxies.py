@@ -102,11 +102,8 @@ def hash_password(password: str) -> str:
     The cost is PHP's. Caddy's default, 14, is a second of CPU for each password that is tried, and a request whose password is being
     compared is not yet in flight for :meth:`NodeProxies.busy`.
     """
-    return (
-        run(["caddy", "hash-password", "--algorithm", "bcrypt", "--bcrypt-cost", "10"], seconds=_CHECK, stdin=f"{password}\n")
-        .strip()
-        .splitlines()[-1]
-    )
+    argv = ["caddy", "hash-password", "--algorithm", "bcrypt", "--bcrypt-cost", "10"]
+    return run(argv, seconds=_CHECK, stdin=f"{password}\n").strip().splitlines()[-1]
 
 
 def _reason(tail: str) -> str:

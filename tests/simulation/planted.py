@@ -220,7 +220,7 @@ PLANTED: dict[str, Planted] = {
     "no owner token": Planted(_instead(composefile, "override", lambda *_: "services: {}"), POWER),
     "whoever has the code starts the app": Planted(_all_are_ours, POWER),
     "nothing is resumed": Planted(_instead(node, "residence", lambda *_: None), POWER),
-    "an app is resumed in the middle of an operation": Planted(_instead(node, "operation_open", lambda _ports, _app: False), KILLS),
+    "an app is resumed in the middle of an operation": Planted(_instead(node, "operation_open", lambda _ports, _ops: False), KILLS),
     "step is marked done first": Planted(_instead(execute, "_perform", _done_before_it_is_done), KILLS),
     "event is marked done first": Planted(_concluded_before_the_tail, KILLS),
     "event is not remembered": Planted(_forgets_what_it_has_seen, Profile(faults=("events replayed",))),
