@@ -61,7 +61,7 @@ def main() -> int:
         return 2
     try:
         docker, members = Docker(here.docker), ConsulMembers(agent, here.node)
-        volumes = Buttervolume(docker, here.driver, here.volumes_dir, here.state_dir / "locks", lambda: docker.plugin_socket(here.driver))
+        volumes = Buttervolume(docker, here.drivers, here.volumes_dir, here.state_dir / "locks", lambda: docker.plugin_socket(here.driver))
         asked = Asked(ConsulStore(agent), members, ConsulServices(agent), SystemClock(), volumes, here.wake)
         return _COMMANDS[name](asked, arguments)
     except errors.ClusterError as error:

@@ -47,7 +47,7 @@ def wire(here: Settings) -> Ports:
         services=ConsulServices(agent),
         code=Git(),
         compose=DockerCompose(docker),
-        volumes=Buttervolume(docker, here.driver, here.volumes_dir, here.state_dir / "locks", lambda: docker.plugin_socket(here.driver)),
+        volumes=Buttervolume(docker, here.drivers, here.volumes_dir, here.state_dir / "locks", lambda: docker.plugin_socket(here.driver)),
         deploys=DeployDirectories(here.deploy_dir, here.run_dir / "own"),
         proxies=NodeProxies(Paths(here.state_dir / "proxy", here.run_dir, here.node), published.sync),
         probe=TcpProbe(),

@@ -50,12 +50,12 @@ _LISTED = re.compile(r"^ID \d+ gen \d+ cgen (?P<born>\d+) top level \d+ received
 
 
 class Buttervolume:
-    """Implements ``Volumes``. ``root`` has ``volumes/``, ``snapshots/`` and the names of those that are put aside; ``locks`` is a folder on
+    """Implements ``Volumes``. ``drivers`` are the plugin's names, first the one here; ``root`` has ``volumes/``, ``snapshots/`` and the names of those that are put aside; ``locks`` is a folder on
     this node; ``find_socket`` says where the plugin listens now.
     """
 
-    def __init__(self, docker: Docker, driver: str, root: Path, locks: Path, find_socket: Callable[[], str]) -> None:
-        self._docker, self._driver = docker, driver
+    def __init__(self, docker: Docker, drivers: Sequence[str], root: Path, locks: Path, find_socket: Callable[[], str]) -> None:
+        self._docker, self._drivers = docker, tuple(drivers)
         self._volumes, self._snapshots, self._aside = root / "volumes", root / "snapshots", root / "cluster-aside"
         self._find_socket = find_socket
         self._schedules, self._naming = Schedules(self._ask), threading.Lock()
@@ -65,6 +65,9 @@ class Buttervolume:
     def exists(self, volume: str) -> bool:
         return (self._volumes / checked(VOLUME, volume)).is_dir()
 
+    def driver(self, volume: str) -> str:
+        return self._docker.volume_driver(checked(VOLUME, volume))
+
     def live(self, project: str) -> tuple[str, ...]:
         if not self._volumes.is_dir():
             return ()
@@ -72,10 +75,10 @@ class Buttervolume:
         return tuple(sorted(path.name for path in self._volumes.iterdir() if path.name.startswith(prefix) and path.is_dir()))
 
     def create(self, volume: str, labels: Mapping[str, str]) -> None:
-        self._docker.create_volume(checked(VOLUME, volume), self._driver, labels)
+        self._docker.create_volume(checked(VOLUME, volume), self._drivers[0], labels)
 
     def remove(self, volume: str) -> None:
-        if not self._docker.remove_volume(checked(VOLUME, volume)) and self.exists(volume):
+        if not self._docker.remove_volume(checked(VOLUME, volume), self._drivers) and self.exists(volume):
             self._ask("POST", "/VolumeDriver.Remove", {"Name": volume})
 
     def snapshot(self, volumes: Sequence[str], *, aside: bool = False) -> dict[str, str]:
@@ -83,6 +86,7 @@ class Buttervolume:
         taken = {volume: f"{checked(VOLUME, volume)}@{now:{TIME_FORMAT}}" for volume in volumes}
         for volume in taken:
             _check_subvolume(self._volumes / volume)
+            _check_whole(self._volumes / volume)
         if aside:
             try:
                 self.put_aside(list(taken.values()))
@@ -211,3 +215,9 @@ def _shown(subvolume: Path) -> dict[str, str]:
 def _check_subvolume(path: Path) -> None:
     if path.exists() and path.stat().st_ino != _SUBVOLUME:
         raise Permanent(f"{path} is no subvolume, something else is in its place: remove it")
+
+
+def _check_whole(volume: Path) -> None:
+    """A snapshot of a subvolume has empty folders for those below it: btrfs-subvolume(8)."""
+    if below := run(["btrfs", "subvolume", "list", "-o", str(volume)], seconds=_QUICK).splitlines():
+        raise Permanent(f"{volume} has subvolumes of its own, whose data no snapshot has: make folders of them ({below[0].split()[-1]})")

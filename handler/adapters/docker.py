@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -148,11 +148,22 @@ class Docker:
         with self._asking(f"create volume {name}"):
             self._client.volumes.create(name=name, driver=driver, labels=dict(labels))
 
-    def remove_volume(self, name: str) -> bool:
-        """Remove a volume; False when Docker does not know it."""
+    def volume_driver(self, name: str) -> str:
+        """The driver of the volume of that name; empty when Docker knows none. A name is one volume's, whatever the driver."""
+        with self._asking(f"look for volume {name}"):
+            try:
+                return str(self._client.volumes.get(name).attrs["Driver"])
+            except docker.errors.NotFound:
+                return ""
+
+    def remove_volume(self, name: str, drivers: Collection[str]) -> bool:
+        """Remove a volume; False when Docker knows none of ``drivers``."""
         with self._asking(f"remove volume {name}"):
             try:
-                self._client.volumes.get(name).remove()
+                volume = self._client.volumes.get(name)
+                if volume.attrs["Driver"] not in drivers:
+                    return False
+                volume.remove()
             except docker.errors.NotFound:
                 return False
         return True

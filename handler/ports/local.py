@@ -76,6 +76,11 @@ class Volumes(Protocol):
     def exists(self, volume: str) -> bool:
         """Whether the live volume is on this node."""
 
+    def driver(self, volume: str) -> str:
+        """The driver of the volume that Docker knows by this name, which is the one that compose would use; empty when it knows none.
+        ``Temporary`` when Docker does not answer.
+        """
+
     def live(self, project: str) -> tuple[str, ...]:
         """The live volumes of a compose project on this node."""
 

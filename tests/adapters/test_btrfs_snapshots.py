@@ -51,7 +51,7 @@ class Plugin(Buttervolume):
     """Sends take as long as a test wants; what it did is noted."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(None, "btrfs", root, root / "locks", str)  # type: ignore[arg-type]
+        super().__init__(None, ["btrfs"], root, root / "locks", str)  # type: ignore[arg-type]
         self.sends: list[str] = []
         self.begun, self.end = threading.Event(), threading.Event()
 
@@ -61,6 +61,18 @@ class Plugin(Buttervolume):
         assert self.end.wait(20)
         self.sends.append(f"end {body['Name']}")
         return {}
+
+
+def test_a_volume_whose_data_no_snapshot_would_have_is_refused(root: Path) -> None:
+    """As engines of containers make subvolumes in theirs: a move would leave them behind."""
+    plugin, before = Plugin(root), Plugin(root).listed()
+    btrfs("subvolume", "create", root / "volumes" / "app_dump" / "inner")
+    try:
+        with pytest.raises(Permanent, match="app_dump has subvolumes of its own.*inner"):
+            plugin.snapshot(["app_data", "app_dump"])
+        assert plugin.listed() == before
+    finally:
+        btrfs("subvolume", "delete", root / "volumes" / "app_dump" / "inner")
 
 
 def test_volumes_are_snapshotted_together_and_found_in_the_order_of_arrival(root: Path) -> None:

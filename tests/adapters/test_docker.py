@@ -69,6 +69,22 @@ def test_a_container_that_ends_by_itself_keeps_no_other_from_being_stopped() -> 
     assert stopped == ["web in 10 s"]
 
 
+def test_only_a_volume_of_our_own_driver_is_removed() -> None:
+    """Names are the same for all drivers."""
+    removed: list[str] = []
+
+    def volume(name: str) -> SimpleNamespace:
+        if name == "unknown":
+            raise docker.errors.NotFound("no such volume")
+        return SimpleNamespace(attrs={"Driver": name}, remove=lambda: removed.append(name))
+
+    one = Docker("unix:///nowhere")
+    one.__dict__["_client"] = SimpleNamespace(volumes=SimpleNamespace(get=volume))
+    assert [one.remove_volume(name, ("ours", "alias")) for name in ("local", "unknown", "ours", "alias")] == [False, False, True, True]
+    assert removed == ["ours", "alias"]
+    assert [one.volume_driver(name) for name in ("local", "unknown")] == ["local", ""]
+
+
 class Silent:
     """A container whose logging driver gives nothing."""
 

@@ -220,6 +220,14 @@ def test_an_app_does_not_begin_with_a_volume_that_is_not_its_own() -> None:
     assert two.owner("volume/by_hand") is None
 
 
+def test_an_app_does_not_use_a_volume_of_another_driver_that_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an earlier version left it on the node to which the app moves now: compose would take it instead of the data that comes."""
+    two = Two(operation(("b", ""), ("a", "")))
+    monkeypatch.setattr(Volumes, "driver", lambda _self, volume: "local" if volume == MINE else "")
+    with pytest.raises(errors.BadInput, match=f"there is a volume {MINE} of driver local on a"):
+        prepare.claim_names(two.ctx, s.ClaimNames())
+
+
 def test_a_volume_with_a_claim_that_cannot_be_read_is_its_app_s_own() -> None:
     two = Two(operation(("a", "b"), ("b", "c")))
     two.world.write(names.claim_key(f"volume/{MINE}"), "{")
