@@ -174,7 +174,10 @@ def _commit(ctx: Context, value: dict[str, Any], write: Op) -> None:
 
 
 def stop_trial(ctx: Context, step: s.StopTrial) -> None:  # noqa: ARG001
-    """The last lines of the containers are all that stays of a failed version; that it stops does not depend on them."""
+    """The last lines of the containers are all that stays of a failed version. It is stopped before they are asked for: a driver of logs may
+    take its time, and after a lost lease the old version starts soon.
+    """
+    ctx.ports.compose.stop(ctx.project, 0)
     with contextlib.suppress(errors.Temporary, errors.Permanent):
         ctx.tail = ctx.tail or ctx.ports.compose.logs(ctx.project, 20)
     ctx.ports.compose.remove(ctx.project)

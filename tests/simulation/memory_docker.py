@@ -104,7 +104,7 @@ class Compose(Docker):
         self.node.containers[project] = Container(deploy_id, "running", self.world.now, guarded)
 
     def stop(self, project: str, seconds: int) -> None:
-        self.ask(f"stop {project}", self.world.random.uniform(0.05, 2.0))
+        self.ask(f"stop {project}", self.world.random.uniform(0.05, 2.0) if seconds else 0.0)
         if project in self.node.containers:
             self.node.containers[project].state = "exited"
 

@@ -270,6 +270,23 @@ def test_a_slave_purges_although_its_first_copy_did_not_come() -> None:
     assert not story.world.nodes["n2"].snapshots
 
 
+@pytest.mark.parametrize("seconds", [30.0, 120.0])
+def test_a_trial_that_is_cut_off_stops_in_time_however_long_its_logs_take(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Else two copies run: after the lease is free the old version starts."""
+    logs, story = Compose.logs, Story()
+
+    def slow(self: Compose, project: str, lines: int) -> str:
+        self.look("logs", seconds)
+        return logs(self, project, lines)
+
+    monkeypatch.setattr(Compose, "logs", slow)
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", master="n2", slave="n1")
+    story.when("n2", "before begun wait until deploy", 1, lambda node: isolated(story, node, 300.0))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+
+
 @pytest.mark.parametrize("place", [{"master": "n1", "slave": "n2"}, {"master": "n2", "slave": "n1"}])
 def test_a_version_whose_logs_cannot_be_read_is_taken_back(monkeypatch: pytest.MonkeyPatch, place: dict[str, str]) -> None:
     logs, story = Compose.logs, Story()
