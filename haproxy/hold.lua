@@ -5,9 +5,15 @@ local file = os.getenv("HOLD_MAP") or "/var/lib/cluster/proxy/haproxy/hold.map"
 local deadline = tonumber(os.getenv("HOLD_SECONDS") or "30")
 local marks = Map.new(file, Map._str)
 
+-- Seconds of the time of day, in which marks are; core.now() goes on from the time at which this worker started, whatever is set later.
+-- It only bounds how long one request waits, as the time of day may be set back meanwhile.
+local function within(began, seconds, came)
+  return os.time() < began + seconds and core.now().sec <= came + seconds
+end
+
 local function late(host)
-  local began = host and tonumber(marks:lookup(host) or "")
-  while began and core.now().sec < began + deadline do
+  local came, began = core.now().sec, host and tonumber(marks:lookup(host) or "")
+  while began and within(began, deadline, came) do
     core.msleep(20)
     began = tonumber(marks:lookup(host) or "")
   end
@@ -16,8 +22,8 @@ end
 
 -- Called by lua.pause, for what goes to this node's own Caddy: waits while Caddy gets a new configuration. The mark is when that began.
 local function pause()
-  local began = tonumber(marks:lookup("*") or "")
-  while began and core.now().sec - began < 5 do
+  local came, began = core.now().sec, tonumber(marks:lookup("*") or "")
+  while began and within(began, 5, came) do
     core.msleep(5)
     began = tonumber(marks:lookup("*") or "")
   end

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import Any
 
 from handler.core import routes, sections
@@ -22,8 +23,12 @@ _YOUNG = 0.3
 """Seconds that a client far away needs from its first word to its request."""
 _BATCH = 100
 """Commands in one line to HAProxy; its buffer is 16 KiB."""
+_OLD = 2.0
+"""Seconds for a worker that was replaced to take a change."""
 _LATE = 3.0
 """Seconds after which a hold that is gone from Consul is lifted, although its record has not changed."""
+_UNSEEN = 3600.0
+"""Seconds for which this node's own hold stays that consul-template has not said yet: longer than any version is on trial."""
 _MANY = 2
 """A cluster with this many apps that loses all at once has lost its KV, not its apps."""
 
@@ -64,7 +69,8 @@ def holds(paths: Paths) -> None:
     """Bring in ``hold.map`` and say which apps are held now.
 
     A commit moves the app and lifts its hold in one transaction, but consul-template sees the two changes apart. So a hold that is
-    gone stays until the app's record has changed as well (commit and abort both write the event there), or for a few seconds.
+    gone stays until the app's record has changed as well (commit and abort both write the event there), or for a few seconds. So does one
+    that it has not seen yet, see :func:`hold_now`: it may have much to do, or not run, while a version is on trial behind that hold.
     """
     staged_path = paths.staging / "hold.map"
     if not staged_path.exists():
@@ -78,19 +84,21 @@ def holds(paths: Paths) -> None:
     }
     for known in held.values():
         known.pop("gone", None)
+        known.pop("told", None)
     for app, known in before.items():
-        gone = known.get("gone", now)
-        if app not in wanted and app in records and records[app] == known["record"] and 0 <= now - gone < _LATE:
-            held[app] = {**known, "gone": gone}
+        since, seconds = (known["told"], _UNSEEN) if "told" in known else (known.setdefault("gone", now), _LATE)
+        if app not in wanted and app in records and records[app] == known["record"] and 0 <= now - since < seconds:
+            held[app] = known
     _bring_in_holds(paths, held, [app for app, word in wanted.items() if word != "hold"])
 
 
 def hold_now(paths: Paths, app: str) -> None:
-    """Hold one app before consul-template says so; it has a few seconds to say it, see :func:`holds`. Called by the worker."""
+    """Hold one app, of whose hold Consul knows, before consul-template says so. Called by the worker."""
     records = sections.split(read(paths.haproxy / "domains.map")).words
     pages = [name for name, word in sections.split(read(paths.haproxy / "hold.map")).words.items() if word != "hold" and name != app]
     held = json.loads(read(paths.applied) or "{}").get("hold", {})
-    held[app] = {"record": records.get(app), "since": time.time(), "gone": time.monotonic()}
+    if app not in held or "gone" in held[app]:
+        held[app] = {"record": records.get(app), "since": time.time(), "told": time.monotonic()}
     _bring_in_holds(paths, held, pages)
 
 
@@ -143,9 +151,24 @@ def _bring_in(paths: Paths, name: str, text: str) -> None:
         log.warning("proxies: %s is written, but HAProxy did not take the change now: %s", name, error)
         _reload_instead(paths)
     if commands:
+        _tell_old_workers(paths, commands)
         log.info(
             "proxies: %s: %s", name, "; ".join(command.partition(" map ")[0] + " " + command.split(" ", 3)[-1] for command in commands[:8])
         )
+
+
+def _tell_old_workers(paths: Paths, commands: Sequence[str]) -> None:
+    """A worker that was replaced by a reload keeps the requests that it holds, and has maps of its own.
+
+    Reached through the master, which leaves the connection open: https://docs.haproxy.org/3.0/management.html#9.4.
+    """
+    sock = paths.run / "haproxy" / "master.sock"
+    with suppress(OSError):
+        _, _, old = talk(sock, "show proc;quit", _OLD).partition("# old workers\n")
+        for line in takewhile(lambda line: not line.startswith("#"), old.splitlines()):
+            for start in range(0, len(commands), _BATCH):
+                told = (f"@!{line.split()[0]} {command};" for command in commands[start : start + _BATCH])
+                talk(sock, "".join(told) + "quit", _OLD)
 
 
 def _reload_instead(paths: Paths) -> None:

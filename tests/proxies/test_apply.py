@@ -171,6 +171,20 @@ def test_a_hold_by_the_worker_counts_at_once_and_until_consul_knows_it(paths: Pa
     assert held(paths) == []
 
 
+def test_a_hold_by_the_worker_stays_while_consul_template_has_not_seen_it(paths: Paths, monkeypatch) -> None:
+    """It may have much to do, or not run: behind that hold a version is on trial."""
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    maps.hold_now(paths, "a")
+    later = time.monotonic() + 2400  # update.sh and a health check as long as they may take
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    maps.apply(paths)
+    assert held(paths) == ["a"]
+    stage_maps(paths, "# app: a e2\na.example.com node1\n")  # it was put and lifted between two looks
+    maps.apply(paths)
+    assert held(paths) == []
+
+
 @pytest.mark.component
 def test_an_emptied_kv_does_not_empty_the_routes(paths: Paths) -> None:
     need("caddy")

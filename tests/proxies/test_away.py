@@ -260,7 +260,13 @@ def test_a_request_without_tls_is_never_led_away() -> None:
 def test_a_mark_is_there_only_while_haproxy_holds(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """Else what Caddy leads to HAProxy comes back at once, to the mark."""
     there: list[tuple[str, bool]] = []
-    monkeypatch.setattr(maps, "talk", lambda _sock, line: there.append((line.split()[0], (paths.away / APP).exists())) or "")
+
+    def talk(sock: Path, line: str, _seconds: float = 0) -> str:
+        if sock.name == "admin.sock":
+            there.append((line.split()[0], (paths.away / APP).exists()))
+        return ""
+
+    monkeypatch.setattr(maps, "talk", talk)
     stage_maps(paths, DOMAINS.format(node="node1", event="e1"))
     maps.apply(paths)
     there.clear()
