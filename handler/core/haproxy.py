@@ -11,11 +11,12 @@ from typing import Any
 
 import yaml
 
+from handler.core import haproxy_rule
+
 HTTP = ("http-in", "https-in")
 """Frontends that every node has; an app only adds backends to them."""
 
 _NAME = re.compile(r"^[A-Za-z0-9_.:-]{1,80}$")
-_HOST = re.compile(r"(?:hdr\(host\)|req_ssl_sni|req\.ssl_sni|ssl_fc_sni)(?:,lower)?\s+(?:-i\s+)?([A-Za-z0-9._-]+)")
 _BIND = re.compile(r"^(?:\*|0\.0\.0\.0|::|\[::\])?:(?P<port>\d{1,5})(?: [A-Za-z0-9_ ./:@-]+)?$")
 """No address: HAProxy is in a container, which has none of the node's."""
 _MAX_WORDS = 60
@@ -64,12 +65,11 @@ def _entry(name: str, entry: object) -> dict[str, Any]:
     if name not in HTTP:
         found["frontend"] = _frontend(name, entry.get("frontend"))
         return found
-    for backend in found["backends"]:
-        option = backend["use_backend_option"]
-        if not _HOST.search(option) or not option.startswith("if ") or "||" in option or " or " in option:
-            raise HaproxyError(
-                f"HAPROXY {name}: use_backend_option must be for one host, like 'if {{ hdr(host) -i name }}': all apps share {name}"
-            )
+    if not all(haproxy_rule.hosts(backend["use_backend_option"]) for backend in found["backends"]):
+        raise HaproxyError(
+            f"HAPROXY {name}: use_backend_option must name its hosts, like 'if {{ hdr(host) -i name name2 }}', as all apps share {name}; "
+            "more terms may narrow it, but or, ||, quotes, backslashes and # cannot be there"
+        )
     return found
 
 
@@ -169,7 +169,7 @@ def _merge_frontend(name: str, into: dict[str, Any], frontend: dict[str, Any]) -
 def domains(merged: Mapping[str, Any]) -> tuple[str, ...]:
     """Host names that the app's backends in ``http-in`` and ``https-in`` ask for."""
     options = [backend["use_backend_option"] for name in HTTP for backend in merged.get(name, {}).get("backends", ())]
-    return tuple(dict.fromkeys(host.lower() for option in options for host in _HOST.findall(option)))
+    return tuple(dict.fromkeys(host for option in options for host in haproxy_rule.hosts(option)))
 
 
 def ports(merged: Mapping[str, Any]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.core import haproxy, routes, sections
+from handler.core import routes, sections
 from handler.core.caddyfile import CaddyfileError, translate
 from handler.core.caddyfile.syntax import Block, Directive, dump, parse
 
@@ -81,11 +81,3 @@ def test_an_app_in_quarantine_keeps_its_domain() -> None:
     live = sections.Sections("", {"shop": "shop.example.com node1"})
     staged = sections.Sections("", {"blog": "shop.example.com node2", "shop": ""}, {"blog": "e", "shop": "broken"})
     assert routes.refused(staged, live).keys() == {"blog", "shop"}
-
-
-@pytest.mark.parametrize(
-    "option", ["", "if TRUE", "unless { hdr(host) -i a.example.com }", "if { hdr(host) -i a.example.com } || { path / }"]
-)
-def test_a_rule_in_a_shared_frontend_is_for_one_host(option: str) -> None:
-    with pytest.raises(haproxy.HaproxyError, match="one host"):
-        haproxy.check({"http-in": {"backends": [{"name": "x", "port": 80, "use_backend_option": option}]}})

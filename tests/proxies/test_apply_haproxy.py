@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from programs import free_port, need
 from test_apply import paths  # noqa: F401 a fixture
+from test_haproxy_rule import NAMED
 
 from clusterlab.run import wait_until
 from handler.proxies import haproxy, quarantine
@@ -108,6 +109,11 @@ class TestHaproxyParts:
     def test_a_part_is_checked_before_it_is_deployed(self, tmp_path) -> None:
         assert haproxy.check_part(tmp_path, "app", value(2301, "app", backend={"ct": "not-started-yet"})) == ""
         assert "nonsense" in haproxy.check_part(tmp_path, "app", value(2301, "app", options=["nonsense"]))
+
+    @pytest.mark.parametrize("rule", [rule for rule, _ in NAMED])
+    def test_a_rule_that_is_accepted_is_one_for_haproxy_as_well(self, tmp_path, rule: str) -> None:
+        backend = {"name": "a", "port": 80, "peer_port": 80, "use_backend_option": rule}
+        assert haproxy.check_part(tmp_path, "app", {"http-in": {"backends": [backend]}}) == ""
 
     def test_connections_of_a_part_go_on_while_another_changes(self, paths: Paths, header: str) -> None:  # noqa: F811
         (paths.run / "haproxy").mkdir(parents=True)
