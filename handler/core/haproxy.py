@@ -16,7 +16,7 @@ from handler.core import haproxy_rule
 HTTP = ("http-in", "https-in")
 """Frontends that every node has; an app only adds backends to them."""
 
-_NAME = re.compile(r"^[A-Za-z0-9_.:-]{1,80}$")
+_NAME = re.compile(r"^[A-Za-z0-9_.:-]{1,80}\Z")
 _BIND = re.compile(r"^(?:\*|0\.0\.0\.0|::|\[::\])?:(?P<port>\d{1,5})(?: [A-Za-z0-9_ ./:@-]+)?$")
 """No address: HAProxy is in a container, which has none of the node's."""
 _MAX_WORDS = 60

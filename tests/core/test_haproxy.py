@@ -61,6 +61,7 @@ def test_services_of_one_app_share_a_frontend() -> None:
         (("frontend", "options"), ["a " * 70], "words"),
         (("backends",), [], "backends"),
         (("backends",), [{"name": "x y", "port": 1, "peer_port": 1}], "usable name"),
+        (("backends",), [{"name": "x\n", "port": 1, "peer_port": 1}], "usable name"),
         (("backends",), [{"name": "x", "port": 99999, "peer_port": 1}], "port"),
         (("backends",), [{"name": "x", "port": 1, "peer_port": 1, "what": 2}], "unknown key what"),
     ],
