@@ -1,4 +1,4 @@
-"""``claim/<kind>/<name>``: which app has a name: of a domain, a frontend, a port, a project, a volume. Used by actions, observe, node."""
+"""``claim/<kind>/<name>``: which app has a name: of a domain, frontend, backend, port, project, volume. Used by actions, observe, node."""
 
 from __future__ import annotations
 

@@ -188,12 +188,13 @@ def _upstreams(text: str, merged: Mapping[str, Any], containers: Iterable[str]) 
 
 
 def _claims(app: str, domains: Iterable[str], merged: dict[str, Any], volumes: Iterable[str]) -> tuple[str, ...]:
-    """Names that belong to one app: its domains, its frontends, its project, which two apps' names may share (``x-y``, ``xy``), and its
-    volumes, as a compose file may name them itself, and two branches of one repository then have the same one.
+    """Names that belong to one app: its domains, frontends and backends, its project, which two apps may share (``x-y``, ``xy``), and
+    its volumes, as a compose file may name them itself, and two branches of one repository then have the same one.
     """
     claimed = {f"project/{names.project_name(app)}": None}
     claimed |= dict.fromkeys(f"domain/{domain}" for domain in domains)
     claimed |= dict.fromkeys(f"frontend/{name}" for name in haproxy.frontends(merged))
+    claimed |= dict.fromkeys(f"backend/{name}" for name in haproxy.backends(merged))
     claimed |= dict.fromkeys(f"port/{port}" for port in haproxy.ports(merged))
     claimed |= dict.fromkeys(names.volume_claim(volume) for volume in volumes)
     return tuple(sorted(claimed))

@@ -181,3 +181,8 @@ def ports(merged: Mapping[str, Any]) -> tuple[int, ...]:
 def frontends(merged: Mapping[str, Any]) -> tuple[str, ...]:
     """Names that must be unique over all apps."""
     return tuple(name for name in merged if name not in HTTP)
+
+
+def backends(merged: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names that must be unique over all apps, also those of backends in ``http-in`` and ``https-in``."""
+    return tuple(dict.fromkeys(backend["name"] for entry in merged.values() for backend in entry["backends"]))

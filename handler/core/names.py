@@ -129,7 +129,7 @@ def history_key(app: str, event: str) -> str:
 
 
 def claim_key(name: str) -> str:
-    """The owner of a domain (``domain/...``), a frontend's name (``frontend/...``), a volume (``volume/...``) and others."""
+    """The owner of a domain (``domain/...``), a frontend's name (``frontend/...``), a backend's, a volume (``volume/...``) and others."""
     return f"claim/{name}"
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import yaml
 
@@ -7,6 +9,7 @@ from handler.core.model import Hook
 
 DRIVERS = ("anybox/buttervolume:latest", "btrfs")
 APP = "hello_main.5d414"
+BACKEND = {"name": "ssh-service", "port": 22, "peer_port": 2222}
 
 
 def config(**changes) -> dict:
@@ -41,6 +44,17 @@ def test_volumes_that_the_cluster_copies_are_claimed_by_docker_s_name_and_no_oth
     }
     spec = composefile.read({**config(), "volumes": volumes}, APP, DRIVERS)
     assert [claim for claim in spec.claims if claim.startswith("volume/")] == ["volume/shop_db"]
+
+
+def test_every_backend_s_name_is_claimed_since_haproxy_has_one_name_for_all_apps() -> None:
+    rule = {"use_backend_option": "if { hdr(host) -i a.example.com }"}
+    shared = {"http-in": {"backends": [{**BACKEND, "name": "web", **rule}]}, "https-in": {"backends": [{**BACKEND, "name": "tls", **rule}]}}
+    own = {"ssh": {"frontend": {"bind": ["*:2222"]}, "backends": [BACKEND, {**BACKEND, "name": "second", "use_backend_option": "if x"}]}}
+    spec = composefile.read(config(environment={"HAPROXY": json.dumps({**shared, **own})}), APP, DRIVERS)
+    assert spec.claims == (
+        *("backend/second", "backend/ssh-service", "backend/tls", "backend/web", "domain/a.example.com", "frontend/ssh", "port/2222"),
+        *("project/hellomain5d414", "volume/hellomain5d414_data"),
+    )
 
 
 def test_check_urls_are_added_and_service_json_replaces_them() -> None:

@@ -12,6 +12,7 @@ from test_apply import paths  # noqa: F401 a fixture
 from test_haproxy_rule import NAMED
 
 from clusterlab.run import wait_until
+from handler.core import haproxy as haproxy_value
 from handler.proxies import haproxy, quarantine
 from handler.proxies.paths import Paths
 
@@ -114,6 +115,12 @@ class TestHaproxyParts:
     def test_a_rule_that_is_accepted_is_one_for_haproxy_as_well(self, tmp_path, rule: str) -> None:
         backend = {"name": "a", "port": 80, "peer_port": 80, "use_backend_option": rule}
         assert haproxy.check_part(tmp_path, "app", {"http-in": {"backends": [backend]}}) == ""
+
+    @pytest.mark.parametrize("second", ["own", "other"])
+    def test_a_backend_s_name_twice_in_one_app_is_refused_before_it_is_deployed(self, tmp_path, second: str) -> None:
+        one = value(2301, "own", backend={"name": "same"})
+        two = haproxy_value.merge([("a", haproxy_value.check(one)), ("b", haproxy_value.check({second: one["own"]}))])
+        assert "same name" in haproxy.check_part(tmp_path, "app", two)
 
     def test_connections_of_a_part_go_on_while_another_changes(self, paths: Paths, header: str) -> None:  # noqa: F811
         (paths.run / "haproxy").mkdir(parents=True)
