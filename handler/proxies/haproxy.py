@@ -55,7 +55,7 @@ def apply(paths: Paths) -> None:
     staged, live = sections.split(read(paths.staging / "haproxy.cfg")), sections.split(read(live_path))
     if not staged.header or maps.emptied(paths, staged):
         return
-    live = Sections(live.header, {app: part for app, part in live.parts.items() if not _broken(app, part)}, live.words)
+    live = Sections(live.header, {app: _line(part) for app, part in live.parts.items() if not _broken(app, part)}, live.words)
     staged = sections.present(staged, live)
     for name in ("domains.map", "hold.map"):
         if not (paths.haproxy / name).exists():
@@ -130,7 +130,7 @@ def _clashes(parts: Mapping[str, str], kept: Collection[str], live: Sections) ->
     """Ports that two want, which HAProxy itself would share out between them; who has a port keeps it."""
     owners = {port: app for app, part in live.parts.items() if app in kept for port in haproxy.ports(_parsed(app, part)[0])}
     bad: dict[str, str] = {}
-    for app in sorted(parts, key=lambda app: (live.parts.get(app, "").partition("\n")[0] != _line(parts[app]), app not in live.parts, app)):
+    for app in sorted(parts, key=lambda app: (live.parts.get(app) != _line(parts[app]), app not in live.parts, app)):
         wanted = haproxy.ports(_parsed(app, parts[app])[0])
         other = next((f"port {port} belongs to {owners[port]}" for port in wanted if port in owners), "")
         if other:

@@ -47,6 +47,6 @@ def _find_bad(wanted: Sections, live: Sections, refused: Refused) -> dict[str, s
             sort_out(apps[:middle])
             sort_out(apps[middle:])
 
-    if changed := sorted(wanted.parts.keys() - good.keys()):
+    if changed := sorted(wanted.parts.keys() - good.keys(), key=lambda app: (app not in live.parts, app)):
         sort_out(changed)
     return bad

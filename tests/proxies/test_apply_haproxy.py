@@ -38,6 +38,9 @@ def value(port: int, name: str, **changes: object) -> dict:
     return {name: {"frontend": {"mode": "tcp", "bind": [f"*:{port}"], **changes}, "backends": [backend]}}
 
 
+PARTS = ((2301, "old", "same"), (2302, "new", "same"), (2303, "third", "third"))
+
+
 def stage(paths: Paths, header: str, **values: object) -> None:  # noqa: F811
     parts = [header]
     for app, one in values.items():
@@ -86,6 +89,22 @@ class TestHaproxyParts:
         haproxy.apply(paths)
         assert "front-fine" in (paths.haproxy / "haproxy.cfg").read_text()
         assert refused(paths) == {}
+
+    def test_an_app_that_moves_goes_before_a_newcomer_with_the_same_backend(self, paths: Paths, header: str) -> None:  # noqa: F811
+        """The newcomer's name sorts first; it has been written by hand, without a claim."""
+        old, new, third = (value(port, name, backend={"name": back}) for port, name, back in PARTS)
+        stage(paths, header, old=old, other=value(2304, "other"))
+        haproxy.apply(paths)
+        for master in ("node2", "node3"):
+            moved = json.dumps({"haproxy": old, "master": master, "ip": "127.0.0.2", "here": False})
+            stage(paths, header, anew=new, old=moved, other=value(2304, "other"), third=third)
+            haproxy.apply(paths)
+            text = (paths.haproxy / "haproxy.cfg").read_text()
+            assert f"server {master} 127.0.0.2:2301" in text
+            assert "front-third" in text
+            assert "# app: anew" not in text
+            assert list(refused(paths)) == ["anew"]
+            assert "same name" in refused(paths)["anew"]
 
     def test_a_broken_value_keeps_the_last_good_part(self, paths: Paths, header: str) -> None:  # noqa: F811
         stage(paths, header, app=value(2301, "app"))
