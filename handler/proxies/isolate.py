@@ -16,24 +16,28 @@ def accepted(staged: Sections, live: Sections, bad: Mapping[str, str], refused: 
 
     Returns None for the sections when even that is refused: then it is not the apps' fault.
     """
-    found = dict(bad)
-    wanted = sections.with_last_good(staged, live, found)
-    if refused(wanted):
-        found |= _find_bad(wanted, live, refused)
+    first = sections.with_last_good(staged, live, bad)
+    why = refused(first)
+    if not why:
+        return first, dict(bad)
+    last_good = {app: live.parts[app] for app in first.parts if app in live.parts}
+    unchanged = {app: part for app, part in last_good.items() if first.parts[app] == part}
+    for base in [base for base in (unchanged, last_good) if not refused(Sections(first.header, base))] or [{}]:
+        found = {**bad, **_find_bad(first, live, base, refused)}
         wanted = sections.with_last_good(staged, live, found)
-        if why := refused(wanted):
-            return None, {"": why}
-    return wanted, found
+        why = refused(wanted)
+        if not why:
+            return wanted, found
+    return None, {"": why}
 
 
-def _find_bad(wanted: Sections, live: Sections, refused: Refused) -> dict[str, str]:
+def _find_bad(wanted: Sections, live: Sections, base: Mapping[str, str], refused: Refused) -> dict[str, str]:
     """Which parts are refused, with reason. Of two that only clash with each other it is the newer one, or the one later by name.
 
-    What has changed is tried on top of what has not, by halves: with a thousand apps, one bad change is found by some ten questions.
+    What has changed is tried by halves on top of ``base``: with a thousand apps, one bad change is found by some ten questions. On top of
+    what has not changed, two apps can exchange a name. On top of all last good parts, nobody gets the name of an app that keeps its own.
     """
-    good = {app: part for app, part in wanted.parts.items() if live.parts.get(app) == part}
-    if refused(Sections(wanted.header, good)):
-        good = {}
+    good = dict(base)
     bad: dict[str, str] = {}
 
     def sort_out(apps: Sequence[str]) -> None:
@@ -47,6 +51,7 @@ def _find_bad(wanted: Sections, live: Sections, refused: Refused) -> dict[str, s
             sort_out(apps[:middle])
             sort_out(apps[middle:])
 
-    if changed := sorted(wanted.parts.keys() - good.keys(), key=lambda app: (app not in live.parts, app)):
-        sort_out(changed)
+    changed = [app for app, part in wanted.parts.items() if good.get(app) != part]
+    if changed:
+        sort_out(sorted(changed, key=lambda app: (app not in live.parts, app)))
     return bad
