@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_MARK = re.compile(r"^# app: (?P<app>\S+)(?: (?P<word>\S+))?$")
+_MARK = re.compile(r"^# app: (?P<app>[^ ]+)(?: (?P<word>[^ ]+))?$")
+"""Spaces in names are replaced by the templates, other blanks are not: a key under ``swarm/`` may have a tab."""
 BROKEN = "broken"
 ELSEWHERE = "elsewhere"
 

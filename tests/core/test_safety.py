@@ -77,6 +77,16 @@ def test_only_a_newline_ends_a_line(line_end: str) -> None:
     assert list(found.parts) == ["a"]
 
 
+@pytest.mark.parametrize("blank", ["\t", "\u00a0", "\u3000"])
+@pytest.mark.parametrize("word", ["", "broken"])
+def test_a_name_with_a_blank_that_is_no_space_has_a_section_of_its_own(blank: str, word: str) -> None:
+    app = f"swarm/our{blank}shop"
+    found = sections.split(f"head\n# app: a\nx\n# app: {app} {word}".rstrip(" ") + "\ny\n")
+    assert found.parts == {"a": "x", app: "y"}
+    assert found.words == {"a": "", app: word}
+    assert sections.split(sections.join(found)) == found
+
+
 def test_an_app_in_quarantine_keeps_its_domain() -> None:
     live = sections.Sections("", {"shop": "shop.example.com node1"})
     staged = sections.Sections("", {"blog": "shop.example.com node2", "shop": ""}, {"blog": "e", "shop": "broken"})
