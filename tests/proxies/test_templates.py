@@ -42,6 +42,7 @@ WEIRD = [
     json.dumps({**GOOD, "domains": None}),
     json.dumps({**GOOD, "domains": [1, None, {"a": []}]}),
     json.dumps({**GOOD, "domains": ["a.example.com\n# app: good e1\nstolen.example.com"]}),
+    json.dumps({**GOOD, "domains": ["# app: good"]}),
     json.dumps({**GOOD, "domains": ["weird.example.com"], "event": "e\n# app: good e9"}),
     json.dumps({**GOOD, "domains": ["weird.example.com"], "master": ["node1"]}),
     json.dumps({**GOOD, "domains": ["weird.example.com"], "master": "node1\n# app: good e9"}),
