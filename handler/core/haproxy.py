@@ -29,6 +29,8 @@ _SECTIONS = {
     *("http-errors", "log-forward", "log-profile", "fcgi-app", "crt-store", "traces", "acme", "bind", "server"),
 }
 """First words that would end the app's own section, or that have a key of their own."""
+_DISGUISES = set("\"'\\")
+"""HAProxy takes them away before it looks at a word."""
 
 TAKEN = frozenset({22, 80, 443, 1080, 1081, 1122, 1443, 1444, 1445, 7946, *range(8300, 8303), 8500, 8600})
 """Ports that nodes need themselves."""
@@ -136,7 +138,7 @@ def _lines(name: str, key: str, value: object) -> list[str]:
         raise HaproxyError(f"HAPROXY {name}: {key} must be a list")
     lines = [_line(name, key, item) for item in value]
     for line in lines:
-        if not line or (key == "options" and line.split()[0] in _SECTIONS):
+        if not line or (key == "options" and (line.split()[0] in _SECTIONS or _DISGUISES & set(line.split()[0]))):
             raise HaproxyError(f"HAPROXY {name}: {key} has a line that cannot be there: {line!r}")
     return lines
 
