@@ -137,6 +137,8 @@ def _clashes(parts: Mapping[str, str], kept: Collection[str], live: Sections) ->
             bad[app] = other
         else:
             owners |= dict.fromkeys(wanted, app)
+    if bad:  # they go on with the ports that they have, which others may have been given
+        bad |= _clashes({app: part for app, part in parts.items() if app not in bad}, {*kept, *bad}, live)
     return bad
 
 

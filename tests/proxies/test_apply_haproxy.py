@@ -106,6 +106,16 @@ class TestHaproxyParts:
             assert list(refused(paths)) == ["anew"]
             assert "same name" in refused(paths)["anew"]
 
+    def test_who_is_refused_another_port_keeps_its_own(self, paths: Paths, header: str) -> None:  # noqa: F811
+        """HAProxy itself would take a port twice, and share it out."""
+        stage(paths, header, app=value(2301, "app"), able=value(2303, "able"), zoo=value(2302, "zoo"))
+        haproxy.apply(paths)
+        stage(paths, header, able=value(2301, "able"), anew=value(2301, "anew"), app=value(2302, "app"), zoo=value(2302, "zoo"))
+        haproxy.apply(paths)
+        text = (paths.haproxy / "haproxy.cfg").read_text()
+        assert [text.count(f"bind *:{port}") for port in (2301, 2302, 2303)] == [1, 1, 1]
+        assert refused(paths).keys() == {"able", "anew", "app"}
+
     def test_a_broken_value_keeps_the_last_good_part(self, paths: Paths, header: str) -> None:  # noqa: F811
         stage(paths, header, app=value(2301, "app"))
         haproxy.apply(paths)
