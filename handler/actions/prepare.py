@@ -77,8 +77,8 @@ def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
     for volume in dict.fromkeys((*spec.volumes, *dict(ctx.op.restore))):
         if (driver := ctx.ports.volumes.driver(volume)) not in ("", *ctx.drivers):
             raise errors.BadInput(
-                f"there is a volume {volume} of driver {driver} on {ctx.me}, and compose would use that one: save what is in it, remove it by "
-                f"`docker volume rm {volume}`, and send the event again"
+                f"there is a volume {volume} of driver {driver} on {ctx.me}, and compose would use that one: save what is in it, remove "
+                f"it by `docker volume rm {volume}`, and send the event again"
             )
     claims.take(ctx.ports.store, ctx.app, wanted)
 

@@ -174,8 +174,8 @@ def _commit(ctx: Context, value: dict[str, Any], write: Op) -> None:
 
 
 def stop_trial(ctx: Context, step: s.StopTrial) -> None:  # noqa: ARG001
-    """The last lines of the containers are all that stays of a failed version. It is stopped before they are asked for: a driver of logs may
-    take its time, and after a lost lease the old version starts soon.
+    """The last lines of the containers are all that stays of a failed version. It is stopped before they are asked for: a driver of logs
+    may take its time, and after a lost lease the old version starts soon.
     """
     ctx.ports.compose.stop(ctx.project, 0)
     with contextlib.suppress(errors.Temporary, errors.Permanent):

@@ -50,8 +50,8 @@ _LISTED = re.compile(r"^ID \d+ gen \d+ cgen (?P<born>\d+) top level \d+ received
 
 
 class Buttervolume:
-    """Implements ``Volumes``. ``drivers`` are the plugin's names, first the one here; ``root`` has ``volumes/``, ``snapshots/`` and the names of those that are put aside; ``locks`` is a folder on
-    this node; ``find_socket`` says where the plugin listens now.
+    """Implements ``Volumes``. ``drivers`` are the plugin's names, first the one here; ``root`` has ``volumes/``, ``snapshots/`` and the
+    names of those that are put aside; ``locks`` is a folder on this node; ``find_socket`` says where the plugin listens now.
     """
 
     def __init__(self, docker: Docker, drivers: Sequence[str], root: Path, locks: Path, find_socket: Callable[[], str]) -> None:

@@ -263,7 +263,7 @@ def test_a_mark_is_there_only_while_haproxy_holds(paths: Paths, monkeypatch: pyt
 
     def talk(sock: Path, line: str, _seconds: float = 0) -> str:
         if sock.name == "admin.sock":
-            there.append((line.split()[0], (paths.away / APP).exists()))
+            there.append((line.partition(" ")[0], (paths.away / APP).exists()))
         return ""
 
     monkeypatch.setattr(maps, "talk", talk)

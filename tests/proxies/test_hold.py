@@ -52,7 +52,7 @@ class Holding:
         self.master = paths.run / "haproxy" / "master.sock"
         argv = ["haproxy", "-W", "-db", "-S", f"{self.master},mode,600", "-f", str(config)]
         self.program = subprocess.Popen(argv, env={**os.environ, "HOLD_MAP": str(paths.haproxy / "hold.map")})
-        wait_until("it serves", lambda: self.serves(), 20, 0.05)
+        wait_until("it serves", self.serves, 20, 0.05)
 
     def serves(self) -> bool:
         try:

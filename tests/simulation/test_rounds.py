@@ -220,6 +220,19 @@ def test_a_takeover_from_volumes_of_different_moments_has_to_be_forced(force: bo
         observe(two.ports["n2"], event)
 
 
+def test_a_volume_that_was_never_copied_keeps_the_app_from_being_taken_over_also_by_force() -> None:
+    two = Two()
+    record = json.loads(two.world.kv[names.record_key(APP)].value)
+    two.world.write(names.record_key(APP), json.dumps({**record, "volumes": [VOLUME, f"{PROJECT}_new"]}))
+    copy = f"{VOLUME}@2023-11-14T22:31:00.000000"
+    two.n2.snapshots[copy] = Snapshot(("w0",), received=True)
+    two.world.kill([task for task in two.world.tasks if task.home is two.n1])
+    two.n1.up, two.n1.unseen = False, (0.0, 1e9)
+    with pytest.raises(errors.BadInput, match=f"no complete copy of {PROJECT}_new"):
+        observe(two.ports["n2"], Event("e2", Kind.TAKEOVER, APP, APPS[0].repo, "main", "n2", force=True))
+    assert copy in two.n2.snapshots
+
+
 def test_a_rollback_to_a_time_takes_nothing_of_different_moments() -> None:
     """As what a move had sent ahead while the app wrote; before it, this node had nothing."""
     two = Two()
