@@ -110,6 +110,18 @@ def test_an_unhealthy_version_in_place_is_taken_back_with_the_data_of_before(lab
     check_back(lab, app, before, "did not become healthy")
 
 
+def test_a_volume_of_another_driver_is_not_taken_for_the_app_s(lab: Lab, app: App) -> None:
+    """Docker has the name once, and compose would use what has it: the app would lose what it wrote there with its next move."""
+    node, volume = lab.node("node2"), app.volume
+    node.inside(["docker", "volume", "create", "--driver", "local", volume])
+    app.send(master="node2", slave="node1")
+    assert f"there is a volume {volume} of driver local on node2" in app.outcome()["why"]
+    assert "hello" in app.ask("node2")[1]
+    listed = node.inside(["docker", "volume", "ls", "-q", "--filter", f"name={volume}"]).stdout.split()
+    assert listed == [volume], "it is not ours to remove"
+    node.inside(["docker", "volume", "rm", volume])
+
+
 def test_a_volume_that_only_a_failed_version_has_goes_away_with_it(lab: Lab, app: App) -> None:
     """A later version would begin with what that one wrote into it."""
     before = app.record()

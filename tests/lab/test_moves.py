@@ -41,21 +41,44 @@ def test_a_version_on_trial_answers_nobody(lab: Lab) -> None:
     """What it acknowledged would be lost when it is taken back."""
     app = lab.app("trial")
     assert app.deploy("node1", "node2")["outcome"] == "committed"
-    compose = (app.folder / "docker-compose.yml").read_text()
-    for old, new in (
-        ("exit !IO", "exit 1; IO"),
-        ("start_period: 10s", "start_period: 2s"),
-        ("timeout: 2s", "timeout: 2s\n      retries: 1"),
-    ):
-        assert old in compose
-        compose = compose.replace(old, new)
-    app.publish(VERSION="2", **{"docker-compose__yml": compose.replace(HEALTH_INTERVAL, "1s")})
+    publish_unhealthy(app, 2)
     for master in ("node1", "node2"):
         with visitors(lab, app, "node3") as seen:
             app.send(master=master, slave="node2" if master == "node1" else "node1")
             assert "did not become healthy" in app.outcome()["why"]
         for one in seen:
             assert {text.partition(" on ")[0] for *_, text in one.answers} == {"hello, version 1"}
+
+
+def publish_unhealthy(app: App, seconds: int) -> None:
+    """Version 2, which serves for as long and then is said to be unhealthy."""
+    text = (app.folder / "docker-compose.yml").read_text()
+    for old, new in (
+        ("exit !IO", "exit 1; IO"),
+        ("start_period: 10s", f"start_period: {seconds}s"),
+        ("timeout: 2s", "timeout: 2s\n      retries: 1"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    app.publish(VERSION="2", **{"docker-compose__yml": text.replace(HEALTH_INTERVAL, "1s")})
+
+
+def test_a_version_on_trial_answers_nobody_while_consul_template_does_not_run(lab: Lab) -> None:
+    """The worker's own hold has to last, since nobody renders the one in Consul."""
+    app = lab.app("unseen")
+    assert app.deploy("node1", "node2")["outcome"] == "committed"
+    publish_unhealthy(app, 8)
+    compose(lab, "node1", "stop", "consul-template")
+    try:
+        with visitors(lab, app, "node3") as seen:
+            app.send(master="node1", slave="node2")
+            assert "did not become healthy" in app.outcome()["why"]
+            compose(lab, "node1", "start", "consul-template")
+    finally:
+        compose(lab, "node1", "start", "consul-template")
+    for one in seen:
+        assert one.answers
+        assert not [text for *_, text in one.answers if "version 2" in text]
 
 
 def test_a_node_that_missed_the_message_learns_from_the_intent(lab: Lab) -> None:
