@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 
 from handler import errors
-from handler.core import certificates, names, record
+from handler.core import certificates, haproxy, names, record
 from handler.core.kv import MOST_OPERATIONS, CheckIndex, Create, Delete, Op, Swap
 from handler.ports import Entry, Store
-from handler.residence import residence
+from handler.residence import Residence, residence
 
 _ALL = names.claim_key("")
 _VOLUMES = names.claim_key(names.volume_claim(""))
@@ -48,13 +49,19 @@ def _said(value: str) -> str:
 
 
 def take_unowned(store: Store, app: str) -> None:
-    """Take the names of an app's volumes that nobody has: of one that was deployed before volumes had owners."""
+    """Take an app's names that nobody has: of one that was deployed before volumes and HAProxy's backends had owners."""
     known = store.get(names.record_key(app))  # before its volumes, since every commit writes it
     lives = residence(store, app)
-    for volume in lives.volumes if known and lives else ():
-        key = names.claim_key(names.volume_claim(volume))
+    for claim in _had(lives) if known and lives else ():
+        key = names.claim_key(claim)
         if known and store.get(key) is None:
             store.transact([CheckIndex(known.key, known.index), Create(key, record.dumps({"app": app}))])
+
+
+def _had(lives: Residence) -> Iterator[str]:
+    yield from map(names.volume_claim, lives.volumes)
+    with suppress(ValueError, TypeError, AttributeError):  # people edit records
+        yield from map(names.backend_claim, haproxy.backends(haproxy.check(lives.record.get("haproxy") or {})))
 
 
 def volumes_of(store: Store, app: str) -> list[str]:

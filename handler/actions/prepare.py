@@ -61,8 +61,8 @@ def _first_present(ctx: Context, candidates: tuple[str, ...]) -> list[str]:
 def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
     """A rollback also brings back volumes that only the deploy after that one had, and whose names may be another app's by now.
 
-    What is on this node already under a name that is new to the app is not its data, and it must not begin with it. Nor with a volume of
-    another driver: compose uses what has the name (a name is one volume's in Docker), and nobody would copy it.
+    What is on this node already under a name that is new to the app is not its data, and it must not begin with it. Nor with what nobody
+    could copy, a volume of another driver say.
     """
     spec = ctx.spec(ctx.op.deploy_id)
     wanted = (*spec.claims, *(names.volume_claim(volume) for volume, _ in ctx.op.restore))
@@ -75,11 +75,8 @@ def claim_names(ctx: Context, step: s.ClaimNames) -> None:  # noqa: ARG001
                 f"left goes by itself when nothing uses it; snapshot and remove anything else, and roll back to that after the deploy"
             )
     for volume in dict.fromkeys((*spec.volumes, *dict(ctx.op.restore))):
-        if (driver := ctx.ports.volumes.driver(volume)) not in ("", *ctx.drivers):
-            raise errors.BadInput(
-                f"there is a volume {volume} of driver {driver} on {ctx.me}, and compose would use that one: save what is in it, remove "
-                f"it by `docker volume rm {volume}`, and send the event again"
-            )
+        if why := ctx.ports.volumes.unfit(volume):
+            raise errors.BadInput(f"volume {volume} on {ctx.me} {why}; then send the event again")
     claims.take(ctx.ports.store, ctx.app, wanted)
 
 
@@ -111,6 +108,8 @@ def prepare_routes(ctx: Context, step: s.PrepareRoutes) -> None:  # noqa: ARG001
 def settle_routes(ctx: Context, step: s.SettleRoutes) -> None:
     """Back to what the record says."""
     ctx.ports.proxies.settle(ctx.app, committed=step.committed)
+    if step.committed:
+        ctx.ports.proxies.release(ctx.app)
 
 
 def say_prepared(ctx: Context, step: s.SayPrepared) -> None:  # noqa: ARG001

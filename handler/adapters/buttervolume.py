@@ -55,7 +55,7 @@ class Buttervolume:
     """
 
     def __init__(self, docker: Docker, drivers: Sequence[str], root: Path, locks: Path, find_socket: Callable[[], str]) -> None:
-        self._docker, self._drivers = docker, tuple(drivers)
+        self._docker, self._driver, self._ours = docker, drivers[0], frozenset(map(_untagged, drivers))
         self._volumes, self._snapshots, self._aside = root / "volumes", root / "snapshots", root / "cluster-aside"
         self._find_socket = find_socket
         self._schedules, self._naming = Schedules(self._ask), threading.Lock()
@@ -65,8 +65,20 @@ class Buttervolume:
     def exists(self, volume: str) -> bool:
         return (self._volumes / checked(VOLUME, volume)).is_dir()
 
-    def driver(self, volume: str) -> str:
-        return self._docker.volume_driver(checked(VOLUME, volume))
+    def unfit(self, volume: str) -> str:
+        if driver := self._foreign(volume):
+            return f"is of driver {driver}, and compose would use it: save what is in it and remove it by `docker volume rm {volume}`"
+        return self._incomplete(volume) if self.exists(volume) else ""
+
+    def _incomplete(self, volume: str) -> str:
+        """A snapshot has empty folders for the subvolumes in a subvolume: btrfs-subvolume(8)."""
+        listed = run(["btrfs", "subvolume", "list", "-o", str(self._volumes / volume)], seconds=_QUICK).splitlines()
+        return f"has subvolumes of its own, which no snapshot has: make folders of them ({listed[0].split()[-1]})" if listed else ""
+
+    def _foreign(self, volume: str) -> str:
+        """The driver of the volume that Docker knows by this name, when it is none of ours; a name is one volume's, whatever the driver."""
+        driver = self._docker.volume_driver(checked(VOLUME, volume))
+        return "" if _untagged(driver) in self._ours else driver
 
     def live(self, project: str) -> tuple[str, ...]:
         if not self._volumes.is_dir():
@@ -75,10 +87,11 @@ class Buttervolume:
         return tuple(sorted(path.name for path in self._volumes.iterdir() if path.name.startswith(prefix) and path.is_dir()))
 
     def create(self, volume: str, labels: Mapping[str, str]) -> None:
-        self._docker.create_volume(checked(VOLUME, volume), self._drivers[0], labels)
+        self._docker.create_volume(checked(VOLUME, volume), self._driver, labels)
 
     def remove(self, volume: str) -> None:
-        if not self._docker.remove_volume(checked(VOLUME, volume), self._drivers) and self.exists(volume):
+        known = not self._foreign(volume) and self._docker.remove_volume(volume)
+        if not known and self.exists(volume):
             self._ask("POST", "/VolumeDriver.Remove", {"Name": volume})
 
     def snapshot(self, volumes: Sequence[str], *, aside: bool = False) -> dict[str, str]:
@@ -86,7 +99,8 @@ class Buttervolume:
         taken = {volume: f"{checked(VOLUME, volume)}@{now:{TIME_FORMAT}}" for volume in volumes}
         for volume in taken:
             _check_subvolume(self._volumes / volume)
-            _check_whole(self._volumes / volume)
+            if why := self._incomplete(volume):
+                raise Permanent(f"{volume} {why}")
         if aside:
             try:
                 self.put_aside(list(taken.values()))
@@ -217,7 +231,6 @@ def _check_subvolume(path: Path) -> None:
         raise Permanent(f"{path} is no subvolume, something else is in its place: remove it")
 
 
-def _check_whole(volume: Path) -> None:
-    """A snapshot of a subvolume has empty folders for those below it: btrfs-subvolume(8)."""
-    if below := run(["btrfs", "subvolume", "list", "-o", str(volume)], seconds=_QUICK).splitlines():
-        raise Permanent(f"{volume} has subvolumes of its own, whose data no snapshot has: make folders of them ({below[0].split()[-1]})")
+def _untagged(driver: str) -> str:
+    """Docker adds the tag to a plugin's name that has none."""
+    return driver.removesuffix(":latest")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -156,14 +156,11 @@ class Docker:
             except docker.errors.NotFound:
                 return ""
 
-    def remove_volume(self, name: str, drivers: Collection[str]) -> bool:
-        """Remove a volume; False when Docker knows none of ``drivers``."""
+    def remove_volume(self, name: str) -> bool:
+        """Remove a volume; False when Docker does not know it."""
         with self._asking(f"remove volume {name}"):
             try:
-                volume = self._client.volumes.get(name)
-                if volume.attrs["Driver"] not in drivers:
-                    return False
-                volume.remove()
+                self._client.volumes.get(name).remove()
             except docker.errors.NotFound:
                 return False
         return True

@@ -69,6 +69,10 @@ class NodeProxies:
         with self._paths.locked():
             maps.hold_now(self._paths, app)
 
+    def release(self, app: str) -> None:
+        with self._paths.locked():
+            maps.release(self._paths, app)
+
     def tick(self) -> None:
         with self._paths.locked():
             maps.apply(self._paths)

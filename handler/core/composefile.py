@@ -194,7 +194,7 @@ def _claims(app: str, domains: Iterable[str], merged: dict[str, Any], volumes: I
     claimed = {f"project/{names.project_name(app)}": None}
     claimed |= dict.fromkeys(f"domain/{domain}" for domain in domains)
     claimed |= dict.fromkeys(f"frontend/{name}" for name in haproxy.frontends(merged))
-    claimed |= dict.fromkeys(f"backend/{name}" for name in haproxy.backends(merged))
+    claimed |= dict.fromkeys(map(names.backend_claim, haproxy.backends(merged)))
     claimed |= dict.fromkeys(f"port/{port}" for port in haproxy.ports(merged))
     claimed |= dict.fromkeys(names.volume_claim(volume) for volume in volumes)
     return tuple(sorted(claimed))

@@ -70,7 +70,7 @@ def _entry(name: str, entry: object) -> dict[str, Any]:
     if not all(haproxy_rule.hosts(backend["use_backend_option"]) for backend in found["backends"]):
         raise HaproxyError(
             f"HAPROXY {name}: use_backend_option must name its hosts, like 'if {{ hdr(host) -i name name2 }}', as all apps share {name}; "
-            "more terms may narrow it, but or, ||, quotes, backslashes and # cannot be there"
+            "more terms may narrow it, but or, || and #, and quotes or backslashes that could hide them, cannot be there"
         )
     return found
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-_DISGUISES = set("\"'\\#")
-"""HAProxy takes quotes and backslashes away before it looks at words, so that they could hide an ``or``; what follows a # is a comment."""
+_WORD = re.compile(r"""(?P<mark>["']?)(?P<word>(?:[^"'\\#$]|\$(?![A-Za-z_{])|\\[][.^$|?*+()/-])*)(?P=mark)""")
+"""HAProxy takes quotes and backslashes away before it looks at words: only those are read that cannot hide another word, as ``"||"`` or
+``\\x6fr`` would. What follows a # is a comment, and ``$`` in quotes may be a variable.
+"""
 _OR = ("or", "||")
-_HOST = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}"
+_HOST = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}(?::\d{1,5})?"
 _TERM = re.compile(
     r"\{ (?:(?:req\.)?hdr\(host\)|req_ssl_sni|req\.ssl_sni|ssl_fc_sni)(?:,lower|,host_only|,field\(1,:\))*"
     rf"(?: -i| -m str)*(?P<hosts>(?: {_HOST})+)"
@@ -21,8 +23,9 @@ _TERM = re.compile(
 
 def hosts(rule: str) -> tuple[str, ...]:
     """The hosts in lower case, all of them; none when the rule may also take requests for others, or cannot be read."""
-    words = [word for word in rule.split(" ") if word]
-    if words[:1] != ["if"] or _DISGUISES & set(rule):
+    read = [_WORD.fullmatch(word) for word in rule.split(" ") if word]
+    words = [found["word"] for found in read if found]
+    if len(words) < len(read) or words[:1] != ["if"]:
         return ()
     try:
         terms = list(_terms(words[1:]))
@@ -31,7 +34,7 @@ def hosts(rule: str) -> tuple[str, ...]:
     if any(term[0].lower() in _OR for _, term in terms):
         return ()
     named = [found["hosts"] for negated, term in terms if not negated and (found := _TERM.fullmatch(" ".join(term)))]
-    return tuple(dict.fromkeys(host.lower() for text in named for host in text.split()))
+    return tuple(dict.fromkeys(host.partition(":")[0].lower() for text in named for host in text.split()))
 
 
 def _terms(words: Sequence[str]) -> Iterator[tuple[bool, Sequence[str]]]:

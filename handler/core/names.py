@@ -138,6 +138,11 @@ def volume_claim(volume: str) -> str:
     return f"volume/{volume}"
 
 
+def backend_claim(backend: str) -> str:
+    """The name under which an app claims a backend of HAProxy."""
+    return f"backend/{backend}"
+
+
 def node_key(node: str) -> str:
     """What a node says of itself."""
     return f"node/{node}"

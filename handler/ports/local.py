@@ -76,9 +76,9 @@ class Volumes(Protocol):
     def exists(self, volume: str) -> bool:
         """Whether the live volume is on this node."""
 
-    def driver(self, volume: str) -> str:
-        """The driver of the volume that Docker knows by this name, which is the one that compose would use; empty when it knows none.
-        ``Temporary`` when Docker does not answer.
+    def unfit(self, volume: str) -> str:
+        """Why what has this name on this node cannot be an app's volume: it is of another driver, and compose would use it all the same, or
+        no snapshot would have all of it. Empty when it can, or when nothing has the name. ``Temporary`` when Docker does not answer.
         """
 
     def live(self, project: str) -> tuple[str, ...]:
@@ -197,6 +197,9 @@ class Proxies(Protocol):
 
     def hold(self, app: str) -> None:
         """Hold the app's requests on this node at once, without waiting for what Consul's templates will say anyway."""
+
+    def release(self, app: str) -> None:
+        """The operation of :meth:`hold` is over: the app is held as long as the templates say so, or for a few seconds."""
 
     def tick(self) -> None:
         """Do what is due by time; called every few seconds."""

@@ -22,7 +22,9 @@ def accepted(staged: Sections, live: Sections, bad: Mapping[str, str], refused: 
         return first, dict(bad)
     last_good = {app: live.parts[app] for app in first.parts if app in live.parts}
     unchanged = {app: part for app, part in last_good.items() if first.parts[app] == part}
-    for base in [base for base in (unchanged, last_good) if not refused(Sections(first.header, base))] or [{}]:
+    for base in (unchanged, last_good, {}):
+        if base and refused(Sections(first.header, base)):
+            continue
         found = {**bad, **_find_bad(first, live, base, refused)}
         wanted = sections.with_last_good(staged, live, found)
         why = refused(wanted)

@@ -23,12 +23,12 @@ _YOUNG = 0.3
 """Seconds that a client far away needs from its first word to its request."""
 _BATCH = 100
 """Commands in one line to HAProxy; its buffer is 16 KiB."""
-_OLD = 2.0
+_OLD = 1.0
 """Seconds for a worker that was replaced to take a change."""
 _LATE = 3.0
 """Seconds after which a hold that is gone from Consul is lifted, although its record has not changed."""
 _UNSEEN = 3600.0
-"""Seconds for which this node's own hold stays that consul-template has not said yet: longer than any version is on trial."""
+"""Seconds after which a hold of this node's own is lifted that consul-template never said: longer than any version is on trial."""
 _MANY = 2
 """A cluster with this many apps that loses all at once has lost its KV, not its apps."""
 
@@ -69,8 +69,8 @@ def holds(paths: Paths) -> None:
     """Bring in ``hold.map`` and say which apps are held now.
 
     A commit moves the app and lifts its hold in one transaction, but consul-template sees the two changes apart. So a hold that is
-    gone stays until the app's record has changed as well (commit and abort both write the event there), or for a few seconds. So does one
-    that it has not seen yet, see :func:`hold_now`: it may have much to do, or not run, while a version is on trial behind that hold.
+    gone stays until the app's record has changed as well (commit and abort both write the event there), or for a few seconds. One that it
+    has not seen yet, see :func:`hold_now`, stays for longer: it may have much to do, or not run, while a version is on trial behind that.
     """
     staged_path = paths.staging / "hold.map"
     if not staged_path.exists():
@@ -84,22 +84,38 @@ def holds(paths: Paths) -> None:
     }
     for known in held.values():
         known.pop("gone", None)
-        known.pop("told", None)
+        known.pop("unseen", None)
     for app, known in before.items():
-        since, seconds = (known["told"], _UNSEEN) if "told" in known else (known.setdefault("gone", now), _LATE)
-        if app not in wanted and app in records and records[app] == known["record"] and 0 <= now - since < seconds:
-            held[app] = known
+        if app not in wanted and app in records and records[app] == known["record"] and (late := _late(known, now)):
+            held[app] = late
     _bring_in_holds(paths, held, [app for app, word in wanted.items() if word != "hold"])
 
 
+def _late(known: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
+    """A hold that consul-template does not say: yet, ``unseen`` since then, or any more, ``gone`` since then. None when that is over."""
+    if "unseen" in known:
+        return known if 0 <= now - known["unseen"] < _UNSEEN else None
+    gone = known.get("gone", now)
+    return {**known, "gone": gone} if 0 <= now - gone < _LATE else None
+
+
 def hold_now(paths: Paths, app: str) -> None:
-    """Hold one app, of whose hold Consul knows, before consul-template says so. Called by the worker."""
+    """Hold one app, of whose hold Consul knows, before consul-template says so. Called by the worker, as is :func:`release`."""
     records = sections.split(read(paths.haproxy / "domains.map")).words
     pages = [name for name, word in sections.split(read(paths.haproxy / "hold.map")).words.items() if word != "hold" and name != app]
     held = json.loads(read(paths.applied) or "{}").get("hold", {})
-    if app not in held or "gone" in held[app]:
-        held[app] = {"record": records.get(app), "since": time.time(), "told": time.monotonic()}
+    if app not in held or {"gone", "unseen"} & held[app].keys():
+        held[app] = {"record": records.get(app), "since": time.time(), "unseen": time.monotonic()}
     _bring_in_holds(paths, held, pages)
+
+
+def release(paths: Paths, app: str) -> None:
+    """The operation of :func:`hold_now` is over: if consul-template has not seen its hold, there is nothing to wait for any more."""
+    applied = json.loads(read(paths.applied) or "{}")
+    known = applied.get("hold", {}).get(app, {})
+    if "unseen" in known:
+        del known["unseen"]
+        write(paths.applied, json.dumps(applied))
 
 
 @contextmanager
@@ -166,9 +182,10 @@ def _tell_old_workers(paths: Paths, commands: Sequence[str]) -> None:
     with suppress(OSError):
         _, _, old = talk(sock, "show proc;quit", _OLD).partition("# old workers\n")
         for line in takewhile(lambda line: not line.startswith("#"), old.splitlines()):
-            for start in range(0, len(commands), _BATCH):
-                told = (f"@!{line.split()[0]} {command};" for command in commands[start : start + _BATCH])
-                talk(sock, "".join(told) + "quit", _OLD)
+            with suppress(OSError):  # one that says nothing keeps no other from hearing it
+                for start in range(0, len(commands), _BATCH):
+                    told = (f"@!{line.split()[0]} {command};" for command in commands[start : start + _BATCH])
+                    talk(sock, "".join(told) + "quit", _OLD)
 
 
 def _reload_instead(paths: Paths) -> None:

@@ -70,6 +70,8 @@ def test_a_volume_whose_data_no_snapshot_would_have_is_refused(root: Path) -> No
     try:
         with pytest.raises(Permanent, match="app_dump has subvolumes of its own.*inner"):
             plugin.snapshot(["app_data", "app_dump"])
+        assert "inner" in plugin._incomplete("app_dump")
+        assert not plugin._incomplete("app_data")
         assert plugin.listed() == before
     finally:
         btrfs("subvolume", "delete", root / "volumes" / "app_dump" / "inner")

@@ -7,6 +7,7 @@ import docker.errors
 import pytest
 import requests
 
+from handler.adapters.buttervolume import Buttervolume
 from handler.adapters.docker import Docker
 from handler.errors import Temporary
 
@@ -69,20 +70,25 @@ def test_a_container_that_ends_by_itself_keeps_no_other_from_being_stopped() -> 
     assert stopped == ["web in 10 s"]
 
 
-def test_only_a_volume_of_our_own_driver_is_removed() -> None:
-    """Names are the same for all drivers."""
+def test_only_a_volume_of_our_own_driver_is_used_and_removed(tmp_path: Path) -> None:
+    """Docker has a name once, whatever the driver; to that of a plugin it adds the tag."""
     removed: list[str] = []
+    drivers = {"of_another": "local", "ours": "plain:latest", "of_an_alias": "alias:1", "of_another_version": "alias:2"}
 
     def volume(name: str) -> SimpleNamespace:
-        if name == "unknown":
+        if name not in drivers:
             raise docker.errors.NotFound("no such volume")
-        return SimpleNamespace(attrs={"Driver": name}, remove=lambda: removed.append(name))
+        return SimpleNamespace(attrs={"Driver": drivers[name]}, remove=lambda: removed.append(name))
 
     one = Docker("unix:///nowhere")
     one.__dict__["_client"] = SimpleNamespace(volumes=SimpleNamespace(get=volume))
-    assert [one.remove_volume(name, ("ours", "alias")) for name in ("local", "unknown", "ours", "alias")] == [False, False, True, True]
-    assert removed == ["ours", "alias"]
-    assert [one.volume_driver(name) for name in ("local", "unknown")] == ["local", ""]
+    plugin = Buttervolume(one, ("plain", "alias:1"), tmp_path, tmp_path, str)
+    found = {name: plugin.unfit(name) for name in (*drivers, "unknown")}
+    assert [name for name, why in found.items() if "compose would use it" in why] == ["of_another", "of_another_version"]
+    assert {why for why in found.values() if "compose" not in why} == {""}
+    for name in (*drivers, "unknown"):
+        plugin.remove(name)
+    assert removed == ["ours", "of_an_alias"]
 
 
 class Silent:

@@ -83,6 +83,18 @@ def test_a_hold_counts_before_consul_says_it_and_ends_when_consul_never_does(fro
     front.eventually(lambda: not front.proxies.holds(named))
 
 
+def test_a_hold_that_consul_has_not_said_ends_with_its_operation(front: ProxiesSide, named: str) -> None:
+    front.say(named, True)
+    front.eventually(lambda: front.proxies.holds(named))
+    front.say(named, False)
+    front.eventually(lambda: not front.proxies.holds(named))
+    front.proxies.hold(named)
+    assert front.proxies.holds(named)
+    front.proxies.release(named)
+    front.proxies.release(named)
+    front.eventually(lambda: not front.proxies.holds(named))
+
+
 def test_a_tick_may_come_at_any_time_and_lifts_no_hold_that_consul_says(front: ProxiesSide, named: str) -> None:
     for _ in range(2):
         front.proxies.tick()

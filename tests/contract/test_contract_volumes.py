@@ -6,7 +6,6 @@ import pytest
 from sides import StorageSide, copies, go_on, snapshot_of
 
 from handler.errors import CommandFailed, Permanent
-from handler.settings import DRIVERS
 
 NOWHERE = "10.211.55.250"
 """An address at which nobody answers."""
@@ -30,12 +29,12 @@ def test_a_volume_comes_and_goes(storage: StorageSide, volume: str) -> None:
     assert not storage.volumes.exists(volume)
 
 
-def test_the_driver_of_a_volume_is_known_while_there_is_one(storage: StorageSide, volume: str) -> None:
-    assert storage.volumes.driver(volume) == ""
+def test_a_volume_of_its_own_is_fit_for_an_app(storage: StorageSide, volume: str) -> None:
+    assert storage.volumes.unfit(volume) == ""
     storage.volumes.create(volume, {})
-    assert storage.volumes.driver(volume) in DRIVERS
+    assert storage.volumes.unfit(volume) == ""
     storage.volumes.remove(volume)
-    assert storage.volumes.driver(volume) == ""
+    assert storage.volumes.unfit(volume) == ""
 
 
 def test_snapshots_are_listed_by_age_and_are_complete(storage: StorageSide, volume: str) -> None:

@@ -115,7 +115,7 @@ def test_a_volume_of_another_driver_is_not_taken_for_the_app_s(lab: Lab, app: Ap
     node, volume = lab.node("node2"), app.volume
     node.inside(["docker", "volume", "create", "--driver", "local", volume])
     app.send(master="node2", slave="node1")
-    assert f"there is a volume {volume} of driver local on node2" in app.outcome()["why"]
+    assert f"volume {volume} on node2 is of driver local" in app.outcome()["why"]
     assert "hello" in app.ask("node2")[1]
     listed = node.inside(["docker", "volume", "ls", "-q", "--filter", f"name={volume}"]).stdout.split()
     assert listed == [volume], "it is not ours to remove"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from programs import need
@@ -183,6 +184,63 @@ def test_a_hold_by_the_worker_stays_while_consul_template_has_not_seen_it(paths:
     stage_maps(paths, "# app: a e2\na.example.com node1\n")  # it was put and lifted between two looks
     maps.apply(paths)
     assert held(paths) == []
+
+
+def test_a_hold_that_lasted_long_is_lifted_no_earlier_than_a_short_one(paths: Paths, monkeypatch) -> None:
+    """The maps are brought in each few seconds, while consul-template says the hold."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
+    maps.apply(paths)
+    maps.apply(paths)
+    now += 10.0
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    assert held(paths) == ["a"], "the route is still the old one"
+
+
+def test_a_hold_by_the_worker_ends_with_its_operation_also_when_consul_template_does_not_run(paths: Paths, monkeypatch) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    maps.release(paths, "a")
+    maps.hold_now(paths, "a")
+    maps.apply(paths)
+    maps.release(paths, "a")
+    maps.apply(paths)
+    assert held(paths) == ["a"], "the route may be the old one"
+    now += 10.0
+    maps.apply(paths)
+    assert held(paths) == []
+
+
+def test_the_next_operation_has_a_hold_of_its_own(paths: Paths, monkeypatch) -> None:
+    """Else those who wait for it would be late at once."""
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    for second in (1000, 2000):
+        monkeypatch.setattr(time, "time", lambda second=second: float(second))
+        maps.hold_now(paths, "a")
+        assert marks(paths) == {"a.example.com": second}
+
+
+def test_a_worker_that_says_nothing_keeps_no_other_from_hearing_of_a_change(paths: Paths, monkeypatch) -> None:
+    heard: list[str] = []
+    listed = "#<PID> <type>\n1 master\n# workers\n12 worker\n# old workers\n8 worker\n9 worker\n# programs\n"
+
+    def talk(sock: Path, line: str, _seconds: float = 0) -> str:
+        if line.startswith("show proc"):
+            return listed
+        if line.startswith("@!8"):
+            raise OSError("timed out")
+        heard.append(f"{sock.name} {line.partition(' ')[0]}")
+        return ""
+
+    monkeypatch.setattr(maps, "talk", talk)
+    stage_maps(paths, "# app: a e1\na.example.com node1\n")
+    maps.apply(paths)
+    assert heard == ["admin.sock add", "master.sock @!9"]
 
 
 @pytest.mark.component

@@ -29,9 +29,9 @@ class Volumes(Docker):
     def exists(self, volume: str) -> bool:
         return volume in self.node.volumes
 
-    def driver(self, volume: str) -> str:
-        self.ask(f"driver of {volume}?", change=False)
-        return "btrfs" if volume in self.node.volumes else ""
+    def unfit(self, volume: str) -> str:
+        self.ask(f"unfit {volume}?", change=False)
+        return ""
 
     def live(self, project: str) -> tuple[str, ...]:
         return tuple(volume for volume in self.node.volumes if volume.startswith(f"{project}_"))

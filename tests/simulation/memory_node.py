@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,9 +98,15 @@ class Proxies(Port):
         return hashlib.sha256(password.encode()).hexdigest()
 
     def hold(self, app: str) -> None:
-        """Consul has some seconds to say the same."""
+        """Of an app without a record there is nothing to hold."""
         self.act(f"hold {app}")
-        self.node.held[app] = self.world.now + TOLD
+        if names.hold_key(app) not in self.world.kv:
+            self.node.held[app] = math.inf if names.record_key(app) in self.world.kv else self.world.now + TOLD
+
+    def release(self, app: str) -> None:
+        """What Consul does not say any more is held for some seconds."""
+        self.act(f"release {app}")
+        self.node.held[app] = min(self.world.now + TOLD, self.node.held.get(app, 0.0))
 
     def tick(self) -> None:
         pass

@@ -123,6 +123,20 @@ def test_a_master_that_starts_takes_the_names_of_volumes_that_have_no_owner() ->
     assert (two.owner(f"volume/{MINE}"), two.owner(f"volume/{THEIRS}")) == (APP, OTHER)
 
 
+def test_a_master_that_starts_takes_the_names_of_haproxy_s_backends_that_have_no_owner() -> None:
+    """Else a newcomer has them, and this app could neither be moved nor taken over any more."""
+    two = Two(operation(("a", "b"), ("b", "c")))
+    rules = {"http-in": {"backends": [{"name": "web", "port": 80, "use_backend_option": "if { hdr(host) -i a.example.com }"}]}}
+    known = {"master": "a", "deploy_id": "20260101000000-aaaa", "volumes": [MINE]}
+    for broken in ([], {"http-in": []}, {"http-in": {"backends": [3]}}, "x"):
+        two.world.write(names.record_key(APP), json.dumps({**known, "haproxy": broken}))
+        claims.take_unowned(two.ctx.ports.store, APP)
+    assert two.owner(f"volume/{MINE}") == APP
+    two.world.write(names.record_key(APP), json.dumps({**known, "haproxy": rules}))
+    claims.take_unowned(two.ctx.ports.store, APP)
+    assert two.owner("backend/web") == APP
+
+
 def test_a_master_that_starts_takes_no_name_for_an_app_that_is_destroyed_in_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     two = Two(operation(("a", "b"), ("b", "c")))
     two.lives("a", MINE)
@@ -223,8 +237,8 @@ def test_an_app_does_not_begin_with_a_volume_that_is_not_its_own() -> None:
 def test_an_app_does_not_use_a_volume_of_another_driver_that_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """As an earlier version left it on the node to which the app moves now: compose would take it instead of the data that comes."""
     two = Two(operation(("b", ""), ("a", "")))
-    monkeypatch.setattr(Volumes, "driver", lambda _self, volume: "local" if volume == MINE else "")
-    with pytest.raises(errors.BadInput, match=f"there is a volume {MINE} of driver local on a"):
+    monkeypatch.setattr(Volumes, "unfit", lambda _self, volume: "is of driver local" if volume == MINE else "")
+    with pytest.raises(errors.BadInput, match=f"volume {MINE} on a is of driver local"):
         prepare.claim_names(two.ctx, s.ClaimNames())
 
 
