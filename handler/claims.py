@@ -52,13 +52,14 @@ def take_unowned(store: Store, app: str) -> None:
     """Take an app's names that nobody has: of one that was deployed before volumes and HAProxy's backends had owners."""
     known = store.get(names.record_key(app))  # before its volumes, since every commit writes it
     lives = residence(store, app)
-    for claim in _had(lives) if known and lives else ():
+    for claim in had(lives) if known and lives else ():
         key = names.claim_key(claim)
         if known and store.get(key) is None:
             store.transact([CheckIndex(known.key, known.index), Create(key, record.dumps({"app": app}))])
 
 
-def _had(lives: Residence) -> Iterator[str]:
+def had(lives: Residence) -> Iterator[str]:
+    """Claims of what an app that is deployed has, whether it claimed it then or not."""
     yield from map(names.volume_claim, lives.volumes)
     with suppress(ValueError, TypeError, AttributeError):  # people edit records
         yield from map(names.backend_claim, haproxy.backends(haproxy.check(lives.record.get("haproxy") or {})))

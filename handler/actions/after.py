@@ -199,7 +199,7 @@ def release_claims(ctx: Context, step: s.ReleaseClaims) -> None:  # noqa: ARG001
     if ops.open():
         return  # it has claimed what it needs, and will see to the rest
     lives = residence(store, ctx.app, ops) or Residence()
-    kept = {*lives.record.get("claims", ()), *map(names.volume_claim, lives.volumes)}
+    kept = {*lives.record.get("claims", ()), *claims.had(lives)}
     snapshots = ctx.ports.volumes.stock() if lives.record else {}  # those of a destroyed app are put aside
     left = claims.release(store, found, kept, lambda volume: volume in snapshots or ctx.ports.volumes.exists(volume))
     if left and not lives.record:

@@ -93,7 +93,7 @@ def hold_requests(ctx: Context, step: s.HoldRequests) -> None:  # noqa: ARG001
         raise errors.Aborted("the operation ended before its switch")
     if not ctx.ports.store.get(names.record_key(ctx.app)):
         return
-    proxies.hold(ctx.app)  # what other nodes forward passes here, so that this is the hold that counts
+    proxies.hold(ctx.app, ctx.op.event.id)  # what other nodes forward passes here, so that this is the hold that counts
     if not _until(ctx, limits.HELD, lambda: proxies.holds(ctx.app)):
         log.warning("%s: the proxies of this node do not hold it; some requests may fail", ctx.app)
     upstreams = _old_upstreams(ctx)

@@ -65,9 +65,9 @@ class NodeProxies:
     def settle(self, app: str, *, committed: bool) -> None:
         caddy.settle(self._paths, app, seconds=_RENDER if committed else 0.0)
 
-    def hold(self, app: str) -> None:
+    def hold(self, app: str, event: str) -> None:
         with self._paths.locked():
-            maps.hold_now(self._paths, app)
+            maps.hold_now(self._paths, app, event)
 
     def release(self, app: str) -> None:
         with self._paths.locked():

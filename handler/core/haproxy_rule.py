@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-_WORD = re.compile(r"""(?P<mark>["']?)(?P<word>(?:[^"'\\#$]|\$(?![A-Za-z_{])|\\[][.^$|?*+()/-])*)(?P=mark)""")
+_WORD = re.compile(r"""(?P<mark>["']?)(?P<word>(?:[^"'\\#$]|\$(?![A-Za-z_{])|\\[][.^$|?*+()/-])+)(?P=mark)""")
 """HAProxy takes quotes and backslashes away before it looks at words: only those are read that cannot hide another word, as ``"||"`` or
-``\\x6fr`` would. What follows a # is a comment, and ``$`` in quotes may be a variable.
+``\\x6fr`` would, or end the rule, as ``""`` does. What follows a # is a comment, and ``$`` in quotes may be a variable.
 """
 _OR = ("or", "||")
 _HOST = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}(?::\d{1,5})?"

@@ -195,8 +195,8 @@ class Proxies(Protocol):
     def hash_password(self, password: str) -> str:
         """What may be written into a Caddyfile in the place of a password."""
 
-    def hold(self, app: str) -> None:
-        """Hold the app's requests on this node at once, without waiting for what Consul's templates will say anyway."""
+    def hold(self, app: str, event: str) -> None:
+        """Hold the app's requests on this node at once, for an event, without waiting for what Consul's templates will say anyway."""
 
     def release(self, app: str) -> None:
         """The operation of :meth:`hold` is over: the app is held as long as the templates say so, or for a few seconds."""

@@ -86,26 +86,29 @@ def holds(paths: Paths) -> None:
         known.pop("gone", None)
         known.pop("unseen", None)
     for app, known in before.items():
-        if app not in wanted and app in records and records[app] == known["record"] and (late := _late(known, now)):
+        if app not in wanted and app in records and (late := _late(known, records[app], now)):
             held[app] = late
     _bring_in_holds(paths, held, [app for app, word in wanted.items() if word != "hold"])
 
 
-def _late(known: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
-    """A hold that consul-template does not say: yet, ``unseen`` since then, or any more, ``gone`` since then. None when that is over."""
+def _late(known: Mapping[str, Any], ended: str, now: float) -> Mapping[str, Any] | None:
+    """A hold that consul-template does not say: yet, ``unseen`` since then, or any more, ``gone`` since then. None when that is over.
+
+    ``ended`` is the event that ended last, as the app's record has it.
+    """
     if "unseen" in known:
-        return known if 0 <= now - known["unseen"] < _UNSEEN else None
+        return known if ended != known["event"] and 0 <= now - known["unseen"] < _UNSEEN else None
     gone = known.get("gone", now)
-    return {**known, "gone": gone} if 0 <= now - gone < _LATE else None
+    return {**known, "gone": gone} if ended == known["record"] and 0 <= now - gone < _LATE else None
 
 
-def hold_now(paths: Paths, app: str) -> None:
+def hold_now(paths: Paths, app: str, event: str) -> None:
     """Hold one app, of whose hold Consul knows, before consul-template says so. Called by the worker, as is :func:`release`."""
     records = sections.split(read(paths.haproxy / "domains.map")).words
     pages = [name for name, word in sections.split(read(paths.haproxy / "hold.map")).words.items() if word != "hold" and name != app]
     held = json.loads(read(paths.applied) or "{}").get("hold", {})
     if app not in held or {"gone", "unseen"} & held[app].keys():
-        held[app] = {"record": records.get(app), "since": time.time(), "unseen": time.monotonic()}
+        held[app] = {"record": records.get(app), "since": time.time(), "event": event, "unseen": time.monotonic()}
     _bring_in_holds(paths, held, pages)
 
 
@@ -115,6 +118,7 @@ def release(paths: Paths, app: str) -> None:
     known = applied.get("hold", {}).get(app, {})
     if "unseen" in known:
         del known["unseen"]
+        known["gone"] = time.monotonic()
         write(paths.applied, json.dumps(applied))
 
 

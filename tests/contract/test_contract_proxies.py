@@ -71,7 +71,7 @@ def test_an_app_is_held_while_consul_says_so(front: ProxiesSide, named: str) -> 
     assert not front.proxies.holds(named)
     front.say(named, True)
     front.eventually(lambda: front.proxies.holds(named))
-    front.proxies.hold(named)
+    front.proxies.hold(named, "e2")
     assert front.proxies.holds(named)
     front.say(named, False)
     front.eventually(lambda: not front.proxies.holds(named))
@@ -79,7 +79,7 @@ def test_an_app_is_held_while_consul_says_so(front: ProxiesSide, named: str) -> 
 
 def test_a_hold_counts_before_consul_says_it_and_ends_when_consul_never_does(front: ProxiesSide, named: str) -> None:
     """Told again with each question, as the node's own tick may come between: no record names the app, so that it lifts the hold."""
-    front.eventually(lambda: front.proxies.hold(named) or front.proxies.holds(named))
+    front.eventually(lambda: front.proxies.hold(named, "e2") or front.proxies.holds(named))
     front.eventually(lambda: not front.proxies.holds(named))
 
 
@@ -88,7 +88,7 @@ def test_a_hold_that_consul_has_not_said_ends_with_its_operation(front: ProxiesS
     front.eventually(lambda: front.proxies.holds(named))
     front.say(named, False)
     front.eventually(lambda: not front.proxies.holds(named))
-    front.proxies.hold(named)
+    front.proxies.hold(named, "e2")
     assert front.proxies.holds(named)
     front.proxies.release(named)
     front.proxies.release(named)

@@ -69,6 +69,8 @@ def test_all_hosts_that_a_rule_names_are_found(rule: str, found: tuple[str, ...]
         'if { path "$HOME" } { hdr(host) -i a.example.com }',
         'if { path_reg \\" } { hdr(host) -i a.example.com }',
         'if { hdr(host) -i a.example.com } o""r { path / }',
+        'if { path / } "" { hdr(host) -i a.example.com }',
+        "if { path / } '' { hdr(host) -i a.example.com }",
         "if { path / } # { hdr(host) -i a.example.com }",
         "if #{ hdr(host) -i a.example.com }",
         "if { path_reg { hdr(host) -i a.example.com }",

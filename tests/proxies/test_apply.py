@@ -161,7 +161,7 @@ def test_a_clock_that_is_set_meanwhile_lifts_no_hold(paths: Paths, monkeypatch, 
 def test_a_hold_by_the_worker_counts_at_once_and_until_consul_knows_it(paths: Paths) -> None:
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)
-    maps.hold_now(paths, "a")
+    maps.hold_now(paths, "a", "e2")
     assert held(paths) == ["a"]
     maps.apply(paths)  # the templates do not know it yet
     assert marks(paths)["a.example.com"] > time.time() - 60
@@ -176,7 +176,7 @@ def test_a_hold_by_the_worker_stays_while_consul_template_has_not_seen_it(paths:
     """It may have much to do, or not run: behind that hold a version is on trial."""
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)
-    maps.hold_now(paths, "a")
+    maps.hold_now(paths, "a", "e2")
     later = time.monotonic() + 2400  # update.sh and a health check as long as they may take
     monkeypatch.setattr(time, "monotonic", lambda: later)
     maps.apply(paths)
@@ -205,7 +205,7 @@ def test_a_hold_by_the_worker_ends_with_its_operation_also_when_consul_template_
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)
     maps.release(paths, "a")
-    maps.hold_now(paths, "a")
+    maps.hold_now(paths, "a", "e2")
     maps.apply(paths)
     maps.release(paths, "a")
     maps.apply(paths)
@@ -216,13 +216,24 @@ def test_a_hold_by_the_worker_ends_with_its_operation_also_when_consul_template_
 
 
 def test_the_next_operation_has_a_hold_of_its_own(paths: Paths, monkeypatch) -> None:
-    """Else those who wait for it would be late at once."""
+    """Else those who wait for it would be late at once, or served by what is on trial."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)
     for second in (1000, 2000):
         monkeypatch.setattr(time, "time", lambda second=second: float(second))
-        maps.hold_now(paths, "a")
+        maps.hold_now(paths, "a", f"e{second}")
         assert marks(paths) == {"a.example.com": second}
+        for _ in range(2):
+            now += 10.0
+            maps.apply(paths)
+        assert held(paths) == ["a"]
+        maps.release(paths, "a")
+    maps.hold_now(paths, "a", "e3")
+    stage_maps(paths, "# app: a e2000\na.example.com node1\n")  # the end of the one before comes late
+    maps.apply(paths)
+    assert held(paths) == ["a"]
 
 
 def test_a_worker_that_says_nothing_keeps_no_other_from_hearing_of_a_change(paths: Paths, monkeypatch) -> None:

@@ -270,7 +270,7 @@ def test_a_mark_is_there_only_while_haproxy_holds(paths: Paths, monkeypatch: pyt
     stage_maps(paths, DOMAINS.format(node="node1", event="e1"))
     maps.apply(paths)
     there.clear()
-    maps.hold_now(paths, APP)
+    maps.hold_now(paths, APP, "e2")
     assert there == [("add", False)]
     assert (paths.away / APP).exists()
     there.clear()

@@ -110,7 +110,7 @@ def holding(paths: Paths, ahead: int) -> Iterator[Holding]:  # noqa: F811
 
 @pytest.mark.parametrize("ahead", [-3600, 0, 120, 3600])
 def test_a_clock_that_was_wrong_when_haproxy_started_ends_no_hold(holding: Holding) -> None:
-    maps.hold_now(holding.paths, "a")
+    maps.hold_now(holding.paths, "a", "e2")
     visitor = holding.asking()
     visitor.join(1.5)  # the hold lasts that long
     assert visitor.answer == 0
@@ -138,7 +138,7 @@ def test_a_hold_that_is_never_lifted_ends_with_the_page(paths: Paths, monkeypatc
     monkeypatch.setenv("HOLD_SECONDS", "2")
     holding = Holding(paths, 0)
     try:
-        maps.hold_now(holding.paths, "a")
+        maps.hold_now(holding.paths, "a", "e2")
         visitor = holding.asking()
         visitor.join(20)
         assert visitor.answer == 503

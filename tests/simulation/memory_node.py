@@ -97,7 +97,7 @@ class Proxies(Port):
     def hash_password(self, password: str) -> str:
         return hashlib.sha256(password.encode()).hexdigest()
 
-    def hold(self, app: str) -> None:
+    def hold(self, app: str, event: str) -> None:  # noqa: ARG002
         """Of an app without a record there is nothing to hold."""
         self.act(f"hold {app}")
         if names.hold_key(app) not in self.world.kv:

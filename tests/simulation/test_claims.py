@@ -135,6 +135,8 @@ def test_a_master_that_starts_takes_the_names_of_haproxy_s_backends_that_have_no
     two.world.write(names.record_key(APP), json.dumps({**known, "haproxy": rules}))
     claims.take_unowned(two.ctx.ports.store, APP)
     assert two.owner("backend/web") == APP
+    after.release_claims(two.ctx, s.ReleaseClaims())
+    assert two.owner("backend/web") == APP, "after a deploy that was aborted"
 
 
 def test_a_master_that_starts_takes_no_name_for_an_app_that_is_destroyed_in_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
