@@ -68,6 +68,7 @@ def resume_app(ports: Ports, app: str, *, anew: bool = False) -> bool:
     lives = residence(ports.store, app, ops)
     if lives is None:
         return True
+    ports.proxies.release(app)
     if lives.placement.role(ports.members.me()) is Role.MASTER:
         if why := lost.complaint(ports, app, lives):
             log.error("%s", why)

@@ -25,10 +25,10 @@ _BATCH = 100
 """Commands in one line to HAProxy; its buffer is 16 KiB."""
 _OLD = 1.0
 """Seconds for a worker that was replaced to take a change."""
+_HOLD = "hold:"
+"""How the word of a hold begins in what is rendered; its event follows."""
 _LATE = 3.0
 """Seconds after which a hold that is gone from Consul is lifted, although its record has not changed."""
-_UNSEEN = 3600.0
-"""Seconds after which a hold of this node's own is lifted that consul-template never said: longer than any version is on trial."""
 _MANY = 2
 """A cluster with this many apps that loses all at once has lost its KV, not its apps."""
 
@@ -66,54 +66,58 @@ def domains(paths: Paths) -> None:
 
 
 def holds(paths: Paths) -> None:
-    """Bring in ``hold.map`` and say which apps are held now.
+    """Bring in ``hold.map`` and say which apps are held now, each for an event; none for a person's hold.
 
-    A commit moves the app and lifts its hold in one transaction, but consul-template sees the two changes apart. So a hold that is
-    gone stays until the app's record has changed as well (commit and abort both write the event there), or for a few seconds. One that it
-    has not seen yet, see :func:`hold_now`, stays for longer: it may have much to do, or not run, while a version is on trial behind that.
+    A commit moves the app and lifts its hold in one transaction, but consul-template sees the two changes apart. So a hold that it does not
+    say is over when the app's record names its event, as commit and abort write it there; or some seconds after it is gone.
     """
     staged_path = paths.staging / "hold.map"
     if not staged_path.exists():
         return
     wanted = sections.split(read(staged_path)).words
-    records = sections.split(read(paths.haproxy / "domains.map")).words
+    events = {app: word.removeprefix(_HOLD) for app, word in wanted.items() if word.startswith(_HOLD)}
+    ended = sections.split(read(paths.haproxy / "domains.map")).words
     before = json.loads(read(paths.applied) or "{}").get("hold", {})
-    now = time.monotonic()  # the same for all processes of the node; the time of day may be set in this very moment
-    held: dict[str, Any] = {
-        app: before.get(app) or {"record": records.get(app), "since": time.time()} for app, word in wanted.items() if word == "hold"
-    }
-    for known in held.values():
-        known.pop("gone", None)
-        known.pop("unseen", None)
+    held = {app: _said(before.get(app, {}), event) for app, event in events.items()}
     for app, known in before.items():
-        if app not in wanted and app in records and (late := _late(known, records[app], now)):
+        if app not in wanted and app in ended and (late := _late(known, ended[app])):
             held[app] = late
-    _bring_in_holds(paths, held, [app for app, word in wanted.items() if word != "hold"])
+    _bring_in_holds(paths, held, wanted.keys() - held.keys())
 
 
-def _late(known: Mapping[str, Any], ended: str, now: float) -> Mapping[str, Any] | None:
-    """A hold that consul-template does not say: yet, ``unseen`` since then, or any more, ``gone`` since then. None when that is over.
+def _said(known: Mapping[str, Any], event: str) -> Mapping[str, Any]:
+    """A hold for ``event``, as consul-template says it; but that may be the hold before this node's own, which it has not seen yet."""
+    if known.get("unseen") == event != known["event"]:
+        return known
+    return {"event": event, "since": known["since"] if known.get("event") == event else time.time()}
 
-    ``ended`` is the event that ended last, as the app's record has it.
-    """
+
+def _late(known: Mapping[str, Any], ended: str) -> Mapping[str, Any] | None:
+    """A hold that consul-template does not say, yet or any more; None when it is over. ``ended`` is the event that ended last."""
+    if ended == known.get("event"):
+        return None
     if "unseen" in known:
-        return known if ended != known["event"] and 0 <= now - known["unseen"] < _UNSEEN else None
+        return known
+    now = time.monotonic()  # the same for all processes of the node; the time of day may be set in this very moment
     gone = known.get("gone", now)
-    return {**known, "gone": gone} if ended == known["record"] and 0 <= now - gone < _LATE else None
+    return {**known, "gone": gone} if 0 <= now - gone < _LATE else None
 
 
 def hold_now(paths: Paths, app: str, event: str) -> None:
-    """Hold one app, of whose hold Consul knows, before consul-template says so. Called by the worker, as is :func:`release`."""
-    records = sections.split(read(paths.haproxy / "domains.map")).words
+    """Hold one app before consul-template says so: it may have much to do, or not run, while a version is on trial behind the hold.
+
+    Called by the worker, and so is :func:`release`. ``unseen`` is the event of the hold that consul-template may still say meanwhile.
+    """
     pages = [name for name, word in sections.split(read(paths.haproxy / "hold.map")).words.items() if word != "hold" and name != app]
     held = json.loads(read(paths.applied) or "{}").get("hold", {})
-    if app not in held or {"gone", "unseen"} & held[app].keys():
-        held[app] = {"record": records.get(app), "since": time.time(), "event": event, "unseen": time.monotonic()}
+    known = held.get(app, {})
+    if known.get("event") != event or "gone" in known:
+        held[app] = {"event": event, "since": time.time(), "unseen": known.get("event", "")}
     _bring_in_holds(paths, held, pages)
 
 
 def release(paths: Paths, app: str) -> None:
-    """The operation of :func:`hold_now` is over: if consul-template has not seen its hold, there is nothing to wait for any more."""
+    """No operation of the app is under way here: what consul-template has not seen until now, it need not see any more."""
     applied = json.loads(read(paths.applied) or "{}")
     known = applied.get("hold", {}).get(app, {})
     if "unseen" in known:

@@ -216,7 +216,7 @@ def front(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Proxi
 
     def say(app: str, held: bool) -> None:
         (paths.staging / "domains.map").write_text(f"# app: {app} e1\n{app} n1\n")
-        (paths.staging / "hold.map").write_text(f"# app: {app} hold\n" if held else "")
+        (paths.staging / "hold.map").write_text(f"# app: {app} hold:e2\n" if held else "")
 
     def pass_time() -> None:
         time.sleep(0.1)

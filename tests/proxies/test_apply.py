@@ -113,7 +113,7 @@ def marks(paths: Paths) -> dict[str, int]:
 
 
 def test_a_page_is_shown_at_once_and_a_hold_keeps_the_second_at_which_it_began(paths: Paths, monkeypatch) -> None:
-    stage_maps(paths, "# app: a e1\na.example.com node1\n# app: b e1\nb.example.com node1\n", "# app: a hold\n# app: b page\n")
+    stage_maps(paths, "# app: a e1\na.example.com node1\n# app: b e1\nb.example.com node1\n", "# app: a hold:e2\n# app: b page\n")
     monkeypatch.setattr(time, "time", lambda: 1000.5)
     maps.apply(paths)
     monkeypatch.setattr(time, "time", lambda: 1010.5)
@@ -122,7 +122,7 @@ def test_a_page_is_shown_at_once_and_a_hold_keeps_the_second_at_which_it_began(p
 
 
 def test_a_hold_that_is_gone_stays_until_the_record_has_changed(paths: Paths) -> None:
-    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold:e2\n")
     maps.apply(paths)
     assert held(paths) == ["a"]
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
@@ -136,7 +136,7 @@ def test_a_hold_that_is_gone_stays_until_the_record_has_changed(paths: Paths) ->
 
 
 def test_a_hold_does_not_outlive_its_key_for_long(paths: Paths, monkeypatch) -> None:
-    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold:e2\n")
     maps.apply(paths)
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)
@@ -148,7 +148,7 @@ def test_a_hold_does_not_outlive_its_key_for_long(paths: Paths, monkeypatch) -> 
 
 @pytest.mark.parametrize("by", [-3600, 3600])
 def test_a_clock_that_is_set_meanwhile_lifts_no_hold(paths: Paths, monkeypatch, by: int) -> None:
-    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold:e2\n")
     maps.apply(paths)
     stage_maps(paths, "# app: a e1\na.example.com node1\n")
     maps.apply(paths)
@@ -165,7 +165,7 @@ def test_a_hold_by_the_worker_counts_at_once_and_until_consul_knows_it(paths: Pa
     assert held(paths) == ["a"]
     maps.apply(paths)  # the templates do not know it yet
     assert marks(paths)["a.example.com"] > time.time() - 60
-    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold:e2\n")
     maps.apply(paths)
     stage_maps(paths, "# app: a e2\na.example.com node2\n")
     maps.apply(paths)
@@ -190,7 +190,7 @@ def test_a_hold_that_lasted_long_is_lifted_no_earlier_than_a_short_one(paths: Pa
     """The maps are brought in each few seconds, while consul-template says the hold."""
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold\n")
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold:e2\n")
     maps.apply(paths)
     maps.apply(paths)
     now += 10.0
@@ -215,25 +215,59 @@ def test_a_hold_by_the_worker_ends_with_its_operation_also_when_consul_template_
     assert held(paths) == []
 
 
-def test_the_next_operation_has_a_hold_of_its_own(paths: Paths, monkeypatch) -> None:
-    """Else those who wait for it would be late at once, or served by what is on trial."""
-    now = time.monotonic()
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_the_next_operation_has_a_hold_of_its_own(paths: Paths, monkeypatch, seen: bool, late: bool) -> None:
+    """Whatever of the one before consul-template says late; else visitors would be late at once, or served by what is on trial."""
+    now, second = time.monotonic(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    stage_maps(paths, "# app: a e1\na.example.com node1\n")
-    maps.apply(paths)
-    for second in (1000, 2000):
-        monkeypatch.setattr(time, "time", lambda second=second: float(second))
-        maps.hold_now(paths, "a", f"e{second}")
-        assert marks(paths) == {"a.example.com": second}
+    monkeypatch.setattr(time, "time", lambda: second)
+
+    def renders(ended: str, hold: str = "") -> None:
+        nonlocal now
+        stage_maps(paths, f"# app: a {ended}\na.example.com node1\n", f"# app: a hold:{hold}\n" if hold else "")
         for _ in range(2):
-            now += 10.0
             maps.apply(paths)
-        assert held(paths) == ["a"]
-        maps.release(paths, "a")
+            now += 10.0
+
+    renders("e1")
+    maps.hold_now(paths, "a", "e2")
+    if seen:
+        renders("e1", "e2")
+    maps.release(paths, "a")
+    second = 2000.0
     maps.hold_now(paths, "a", "e3")
-    stage_maps(paths, "# app: a e2000\na.example.com node1\n")  # the end of the one before comes late
+    if late:
+        renders("e1", "e2")
+    for ended, hold in (("e1", ""), ("e2", ""), ("e2", "e3"), ("e2", "")):
+        stage_maps(paths, f"# app: a {ended}\na.example.com node1\n", f"# app: a hold:{hold}\n" if hold else "")
+        maps.apply(paths)
+        assert marks(paths) == {"a.example.com": 2000}, (ended, hold)
+    renders("e3")
+    assert held(paths) == []
+
+
+def test_a_person_s_hold_is_that_of_no_event(paths: Paths) -> None:
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold:\n")
+    maps.apply(paths)
+    maps.hold_now(paths, "a", "e2")
     maps.apply(paths)
     assert held(paths) == ["a"]
+    stage_maps(paths, "# app: a e2\na.example.com node1\n", "# app: a hold:\n")
+    maps.apply(paths)
+    assert held(paths) == ["a"], "it stays after the operation"
+    stage_maps(paths, "# app: a e2\na.example.com node1\n")
+    maps.apply(paths)
+    assert held(paths) == []
+
+
+def test_holds_that_an_earlier_version_noted_are_understood(paths: Paths) -> None:
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold:e2\n")
+    paths.run.mkdir(parents=True)
+    for known in ({"record": "e1", "since": 5.5}, {"record": "e1", "since": 5.5, "gone": 1.0}, {"since": 5.5, "unseen": 1.0}):
+        paths.applied.write_text(json.dumps({"hold": {"a": known, "b": known}}))
+        maps.apply(paths)
+        assert held(paths) == ["a"]
 
 
 def test_a_worker_that_says_nothing_keeps_no_other_from_hearing_of_a_change(paths: Paths, monkeypatch) -> None:

@@ -206,7 +206,7 @@ def test_a_request_on_an_open_connection_waits_and_finds_the_app_where_it_is_the
     for visitor in visitors:
         status, said, headers = visitor.ask()
         assert (status, said["name"], headers.get("connection")) == (200, "node1", None)
-    both.routes("node1", "e1", f"# app: {APP} hold\n")
+    both.routes("node1", "e1", f"# app: {APP} hold:e2\n")
     waiting = asked(visitors[0], both, "/new/page?a=1", "POST", b"x" * 100000)
     both.routes("node2", "e2")
     waiting.pop(0).join(30)
@@ -221,7 +221,7 @@ def test_a_request_on_an_open_connection_waits_and_finds_the_app_where_it_is_the
 def test_in_place_it_reaches_the_app_again(both: Both) -> None:
     visitor = Visitor(both.https)
     visitor.ask()
-    both.routes("node1", "e1", f"# app: {APP} hold\n")
+    both.routes("node1", "e1", f"# app: {APP} hold:e2\n")
     waiting = asked(visitor, both)
     both.routes("node1", "e2")
     waiting.pop(0).join(30)
@@ -243,7 +243,7 @@ def test_a_redirect_of_the_site_does_not_come_before_the_hold(both: Both) -> Non
     """Its rules may be other ones after the switch."""
     visitor = Visitor(both.https)
     assert visitor.ask("/from")[0] == 302
-    both.routes("node1", "e1", f"# app: {APP} hold\n")
+    both.routes("node1", "e1", f"# app: {APP} hold:e2\n")
     waiting = asked(visitor, both, "/from")
     both.routes("node2", "e2")
     waiting.pop(0).join(30)
@@ -281,11 +281,11 @@ def test_a_mark_is_there_only_while_haproxy_holds(paths: Paths, monkeypatch: pyt
 
 @pytest.mark.parametrize("name", ["swarm/wiki", "../escaped", "/escaped", ".hidden", "a" * 300])
 def test_a_key_of_any_name_below_maintenance_hurts_no_app(paths: Paths, name: str) -> None:  # noqa: F811
-    stage_maps(paths, "# app: shop e1\ns.example.com node1\n", f"# app: {name} hold\n# app: shop hold\n")
+    stage_maps(paths, "# app: shop e1\ns.example.com node1\n", f"# app: {name} hold:e2\n# app: shop hold:e2\n")
     maps.apply(paths)
     assert [mark.name for mark in paths.away.iterdir()] == ["shop"]
     assert not list(paths.run.rglob("*escaped*"))
-    stage_maps(paths, "# app: shop e2\ns.example.com node1\n", f"# app: {name} hold\n")
+    stage_maps(paths, "# app: shop e2\ns.example.com node1\n", f"# app: {name} hold:e2\n")
     maps.apply(paths)
     assert not list(paths.away.iterdir())
 

@@ -121,7 +121,7 @@ def test_a_clock_that_was_wrong_when_haproxy_started_ends_no_hold(holding: Holdi
 
 def test_what_waits_when_haproxy_is_reloaded_is_served_when_the_hold_is_lifted(holding: Holding) -> None:
     """As when another app's ports change meanwhile: the old worker keeps the request, and has maps of its own."""
-    holding.renders("e1", "# app: a hold\n")
+    holding.renders("e1", "# app: a hold:e2\n")
     visitors = [holding.asking()]
     talk(holding.master, "reload", 20.0)
     wait_until("two workers", lambda: holding.workers() == 2, 20, 0.05)

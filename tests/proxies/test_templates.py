@@ -99,10 +99,12 @@ def test_a_weird_value_hurts_nobody_else(consul: str, store: ConsulStore, tmp_pa
 def test_holds_and_apps_elsewhere(consul: str, store: ConsulStore, tmp_path: Path) -> None:
     store.put("app/here", record.dumps(GOOD))
     store.put("app/there", record.dumps({**GOOD, "domains": ["there.example.com"], "master": "node2"}))
-    store.put("maintenance/here", record.dumps({"mode": "hold"}))
+    store.put("maintenance/here", record.dumps({"mode": "hold", "event": "e2"}))
+    for name, event in (("person", None), ("broken", 3), ("long", "e2 and\nmore")):
+        store.put(f"maintenance/{name}", record.dumps({"mode": "hold", **({} if event is None else {"event": event})}))
     store.put("swarm/s", record.dumps({"domains": ["swarm.example.com"]}))
     found = rendered(consul, tmp_path)
-    assert found["hold.map"].words == {"here": "hold"}
+    assert found["hold.map"].words == {"here": "hold:e2", "person": "hold:", "broken": "hold:3", "long": "hold:e2"}
     assert list(sections.present(found["Caddyfile"], sections.Sections("")).parts) == ["here"]
     assert sections.map_lines(found["domains.map"].parts["swarm/s"]) == {"swarm.example.com": "swarm_reverse"}
     assert "swarm_reverse:443 init-addr" not in found["haproxy.cfg"].header

@@ -105,8 +105,10 @@ class Proxies(Port):
 
     def release(self, app: str) -> None:
         """What Consul does not say any more is held for some seconds."""
-        self.act(f"release {app}")
-        self.node.held[app] = min(self.world.now + TOLD, self.node.held.get(app, 0.0))
+        unseen = self.node.held.get(app) == math.inf
+        (self.act if unseen else self.look)(f"release {app}")
+        if unseen:
+            self.node.held[app] = self.world.now + TOLD
 
     def tick(self) -> None:
         pass
