@@ -68,7 +68,7 @@ class Buttervolume:
     def unfit(self, volume: str) -> str:
         if driver := self._foreign(volume):
             return f"is of driver {driver}, and compose would use it: save what is in it and remove it by `docker volume rm {volume}`"
-        return self._incomplete(volume) if self.exists(volume) else ""
+        return self._incomplete(volume) if _is_subvolume(self._volumes / volume) else ""
 
     def _incomplete(self, volume: str) -> str:
         """A snapshot has empty folders for the subvolumes in a subvolume: btrfs-subvolume(8)."""
@@ -226,8 +226,12 @@ def _shown(subvolume: Path) -> dict[str, str]:
     return {word.strip(): value.strip() for word, _, value in (line.partition(":") for line in lines)}
 
 
+def _is_subvolume(path: Path) -> bool:
+    return path.exists() and path.stat().st_ino == _SUBVOLUME
+
+
 def _check_subvolume(path: Path) -> None:
-    if path.exists() and path.stat().st_ino != _SUBVOLUME:
+    if path.exists() and not _is_subvolume(path):
         raise Permanent(f"{path} is no subvolume, something else is in its place: remove it")
 
 

@@ -63,18 +63,22 @@ class Plugin(Buttervolume):
         return {}
 
 
-def test_a_volume_whose_data_no_snapshot_would_have_is_refused(root: Path) -> None:
+def test_a_volume_whose_data_no_snapshot_would_have_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As engines of containers make subvolumes in theirs: a move would leave them behind."""
     plugin, before = Plugin(root), Plugin(root).listed()
     btrfs("subvolume", "create", root / "volumes" / "app_dump" / "inner")
     try:
         with pytest.raises(Permanent, match="app_dump has subvolumes of its own.*inner"):
             plugin.snapshot(["app_data", "app_dump"])
-        assert "inner" in plugin._incomplete("app_dump")
-        assert not plugin._incomplete("app_data")
+        (root / "volumes" / "app_folder").mkdir()
+        monkeypatch.setattr(plugin, "_foreign", lambda _volume: "")
+        found = {volume: plugin.unfit(f"app_{volume}") for volume in ("data", "dump", "folder", "none")}
+        assert "inner" in found.pop("dump")
+        assert set(found.values()) == {""}
         assert plugin.listed() == before
     finally:
         btrfs("subvolume", "delete", root / "volumes" / "app_dump" / "inner")
+        (root / "volumes" / "app_folder").rmdir()
 
 
 def test_volumes_are_snapshotted_together_and_found_in_the_order_of_arrival(root: Path) -> None:
