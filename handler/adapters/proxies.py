@@ -70,6 +70,8 @@ class NodeProxies:
             maps.hold_now(self._paths, app, event)
 
     def release(self, app: str) -> None:
+        if "unseen" not in self._held().get(app, {}):
+            return  # seldom anything to do, and a proxy that is slow to check its file has the lock for long
         with self._paths.locked():
             maps.release(self._paths, app)
 
@@ -82,9 +84,12 @@ class NodeProxies:
         self._publish(haproxy_part.ports(self._paths))
 
     def holds(self, app: str) -> bool:
+        return app in self._held()
+
+    def _held(self) -> Mapping[str, Any]:
         with contextlib.suppress(OSError, ValueError):
-            return app in json.loads(self._paths.applied.read_text()).get("hold", [])
-        return False
+            return dict(json.loads(self._paths.applied.read_text()).get("hold", {}))
+        return {}
 
     def busy(self, upstreams: Sequence[tuple[str, int]]) -> int:
         """By Caddy's admin API: https://caddyserver.com/docs/api#get-reverse-proxyupstreams."""

@@ -25,8 +25,8 @@ _BATCH = 100
 """Commands in one line to HAProxy; its buffer is 16 KiB."""
 _OLD = 1.0
 """Seconds for a worker that was replaced to take a change."""
-_HOLD = "hold:"
-"""How the word of a hold begins in what is rendered; its event follows."""
+_HOLD = "hold"
+"""The word of a hold; in what is rendered, a colon and its event follow."""
 _LATE = 3.0
 """Seconds after which a hold that is gone from Consul is lifted, although its record has not changed."""
 _MANY = 2
@@ -75,7 +75,7 @@ def holds(paths: Paths) -> None:
     if not staged_path.exists():
         return
     wanted = sections.split(read(staged_path)).words
-    events = {app: word.removeprefix(_HOLD) for app, word in wanted.items() if word.startswith(_HOLD)}
+    events = {app: word.partition(":")[2] for app, word in wanted.items() if word.partition(":")[0] == _HOLD}
     ended = sections.split(read(paths.haproxy / "domains.map")).words
     before = json.loads(read(paths.applied) or "{}").get("hold", {})
     held = {app: _said(before.get(app, {}), event) for app, event in events.items()}
@@ -108,7 +108,7 @@ def hold_now(paths: Paths, app: str, event: str) -> None:
 
     Called by the worker, and so is :func:`release`. ``unseen`` is the event of the hold that consul-template may still say meanwhile.
     """
-    pages = [name for name, word in sections.split(read(paths.haproxy / "hold.map")).words.items() if word != "hold" and name != app]
+    pages = [name for name, word in sections.split(read(paths.haproxy / "hold.map")).words.items() if word != _HOLD and name != app]
     held = json.loads(read(paths.applied) or "{}").get("hold", {})
     known = held.get(app, {})
     if known.get("event") != event or "gone" in known:
@@ -152,7 +152,7 @@ def _bring_in_holds(paths: Paths, held: Mapping[str, Any], pages: Iterable[str])
     began = {**dict.fromkeys(pages, 0), **{app: int(known["since"]) for app, known in held.items()}}
     hosts = sections.split(read(paths.haproxy / "domains.map")).parts
     parts = {app: "\n".join(f"{host} {second}" for host in sections.map_lines(hosts.get(app, ""))) for app, second in began.items()}
-    words = {app: "hold" if app in held else "page" for app in began}
+    words = {app: _HOLD if app in held else "page" for app in began}
     led_away = away.wanted(paths, began)
     away.unmark(paths, led_away)
     _bring_in(paths, "hold.map", sections.join(Sections("", parts, words)))

@@ -88,6 +88,7 @@ def test_a_hold_that_consul_has_not_said_ends_with_its_operation(front: ProxiesS
     front.eventually(lambda: front.proxies.holds(named))
     front.say(named, False)
     front.eventually(lambda: not front.proxies.holds(named))
+    front.proxies.release(named)
     front.proxies.hold(named, "e2")
     assert front.proxies.holds(named)
     front.proxies.release(named)

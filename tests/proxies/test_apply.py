@@ -261,8 +261,9 @@ def test_a_person_s_hold_is_that_of_no_event(paths: Paths) -> None:
     assert held(paths) == []
 
 
-def test_holds_that_an_earlier_version_noted_are_understood(paths: Paths) -> None:
-    stage_maps(paths, "# app: a e1\na.example.com node1\n", "# app: a hold:e2\n")
+@pytest.mark.parametrize("word", ["hold:e2", "hold"])
+def test_holds_that_an_earlier_version_noted_or_rendered_are_understood(paths: Paths, word: str) -> None:
+    stage_maps(paths, "# app: a e1\na.example.com node1\n", f"# app: a {word}\n")
     paths.run.mkdir(parents=True)
     for known in ({"record": "e1", "since": 5.5}, {"record": "e1", "since": 5.5, "gone": 1.0}, {"since": 5.5, "unseen": 1.0}):
         paths.applied.write_text(json.dumps({"hold": {"a": known, "b": known}}))
