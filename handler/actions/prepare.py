@@ -108,8 +108,6 @@ def prepare_routes(ctx: Context, step: s.PrepareRoutes) -> None:  # noqa: ARG001
 def settle_routes(ctx: Context, step: s.SettleRoutes) -> None:
     """Back to what the record says."""
     ctx.ports.proxies.settle(ctx.app, committed=step.committed)
-    if step.committed:
-        ctx.ports.proxies.release(ctx.app)
 
 
 def say_prepared(ctx: Context, step: s.SayPrepared) -> None:  # noqa: ARG001

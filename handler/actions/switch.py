@@ -157,4 +157,3 @@ def await_trial_gone(ctx: Context, step: s.AwaitTrialGone) -> None:  # noqa: ARG
 def lift_hold(ctx: Context, step: s.LiftHold) -> None:  # noqa: ARG001
     """The way back is complete."""
     ctx.persist(lambda: holds.lift(ctx.ports.store, ctx.app, ctx.op.event.id))
-    ctx.ports.proxies.release(ctx.app)

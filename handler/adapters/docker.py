@@ -149,7 +149,7 @@ class Docker:
             self._client.volumes.create(name=name, driver=driver, labels=dict(labels))
 
     def volume_driver(self, name: str) -> str:
-        """The driver of the volume of that name; empty when Docker knows none. A name is one volume's, whatever the driver."""
+        """The driver of the volume of that name; empty when Docker knows none."""
         with self._asking(f"look for volume {name}"):
             try:
                 return str(self._client.volumes.get(name).attrs["Driver"])

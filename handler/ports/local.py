@@ -199,7 +199,7 @@ class Proxies(Protocol):
         """Hold the app's requests on this node at once, for an event, without waiting for what Consul's templates will say anyway."""
 
     def release(self, app: str) -> None:
-        """The operation of :meth:`hold` is over: the app is held as long as the templates say so, or for a few seconds."""
+        """No operation of the app is under way: it is held as long as the templates say so, or for a few seconds."""
 
     def tick(self) -> None:
         """Do what is due by time; called every few seconds."""

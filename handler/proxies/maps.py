@@ -106,7 +106,7 @@ def _late(known: Mapping[str, Any], ended: str) -> Mapping[str, Any] | None:
 def hold_now(paths: Paths, app: str, event: str) -> None:
     """Hold one app before consul-template says so: it may have much to do, or not run, while a version is on trial behind the hold.
 
-    Called by the worker, and so is :func:`release`. ``unseen`` is the event of the hold that consul-template may still say meanwhile.
+    Called by the worker. ``unseen`` is the event of the hold that consul-template may still say meanwhile.
     """
     pages = [name for name, word in sections.split(read(paths.haproxy / "hold.map")).words.items() if word != _HOLD and name != app]
     held = json.loads(read(paths.applied) or "{}").get("hold", {})
@@ -117,7 +117,7 @@ def hold_now(paths: Paths, app: str, event: str) -> None:
 
 
 def release(paths: Paths, app: str) -> None:
-    """No operation of the app is under way here: what consul-template has not seen until now, it need not see any more."""
+    """What consul-template has not seen until now, it need not see any more. Called by the worker when no operation is under way."""
     applied = json.loads(read(paths.applied) or "{}")
     known = applied.get("hold", {}).get(app, {})
     if "unseen" in known:

@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 from programs import free_port, need
-from test_apply import paths  # noqa: F401 a fixture
 from test_haproxy_rule import NAMED
 
 from clusterlab.run import wait_until
@@ -41,7 +40,7 @@ def value(port: int, name: str, **changes: object) -> dict:
 PARTS = ((2301, "old", "same"), (2302, "new", "same"), (2303, "third", "third"))
 
 
-def stage(paths: Paths, header: str, **values: object) -> None:  # noqa: F811
+def stage(paths: Paths, header: str, **values: object) -> None:
     parts = [header]
     for app, one in values.items():
         text = one if isinstance(one, str) else json.dumps({"haproxy": one, "master": "node1", "ip": "127.0.0.1", "here": True})
@@ -49,12 +48,12 @@ def stage(paths: Paths, header: str, **values: object) -> None:  # noqa: F811
     (paths.staging / "haproxy.cfg").write_text("\n".join(parts) + "\n")
 
 
-def refused(paths: Paths) -> dict:  # noqa: F811
+def refused(paths: Paths) -> dict:
     return quarantine.reasons(paths, "haproxy")
 
 
 @pytest.fixture
-def header(paths: Paths) -> str:  # noqa: F811
+def header(paths: Paths) -> str:
     need("haproxy")
     return HEADER.format(run=paths.run, http=free_port(), https=free_port())
 
@@ -76,7 +75,7 @@ class TestHaproxyParts:
         ],
         ids=["option", "words", "port", "taken", "clash", "name", "type", "list", "json"],
     )
-    def test_a_bad_part_is_left_out_alone_and_others_are_updated(self, paths: Paths, header: str, bad: object, reason: str) -> None:  # noqa: F811
+    def test_a_bad_part_is_left_out_alone_and_others_are_updated(self, paths: Paths, header: str, bad: object, reason: str) -> None:
         stage(paths, header, good=value(2301, "good"))
         haproxy.apply(paths)
         stage(paths, header, good=value(2301, "good", options=["option tcplog"]), zbad=bad)
@@ -90,7 +89,7 @@ class TestHaproxyParts:
         assert "front-fine" in (paths.haproxy / "haproxy.cfg").read_text()
         assert refused(paths) == {}
 
-    def test_an_app_that_moves_goes_before_a_newcomer_with_the_same_backend(self, paths: Paths, header: str) -> None:  # noqa: F811
+    def test_an_app_that_moves_goes_before_a_newcomer_with_the_same_backend(self, paths: Paths, header: str) -> None:
         """The newcomer's name sorts first; it has been written by hand, without a claim."""
         old, new, third = (value(port, name, backend={"name": back}) for port, name, back in PARTS)
         stage(paths, header, old=old, other=value(2304, "other"))
@@ -106,7 +105,7 @@ class TestHaproxyParts:
             assert list(refused(paths)) == ["anew"]
             assert "same name" in refused(paths)["anew"]
 
-    def test_who_is_refused_another_port_keeps_its_own(self, paths: Paths, header: str) -> None:  # noqa: F811
+    def test_who_is_refused_another_port_keeps_its_own(self, paths: Paths, header: str) -> None:
         """HAProxy itself would take a port twice, and share it out."""
         stage(paths, header, app=value(2301, "app"), able=value(2303, "able"), zoo=value(2302, "zoo"))
         haproxy.apply(paths)
@@ -116,7 +115,7 @@ class TestHaproxyParts:
         assert [text.count(f"bind *:{port}") for port in (2301, 2302, 2303)] == [1, 1, 1]
         assert refused(paths).keys() == {"able", "anew", "app"}
 
-    def test_a_broken_value_keeps_the_last_good_part(self, paths: Paths, header: str) -> None:  # noqa: F811
+    def test_a_broken_value_keeps_the_last_good_part(self, paths: Paths, header: str) -> None:
         stage(paths, header, app=value(2301, "app"))
         haproxy.apply(paths)
         stage(paths, header, app=value(2301, "app", options=["nonsense here"]))
@@ -124,12 +123,12 @@ class TestHaproxyParts:
         assert haproxy.ports(paths) == (2301,)
         assert list(refused(paths)) == ["app"]
 
-    def test_a_name_that_does_not_resolve_hurts_nobody(self, paths: Paths, header: str) -> None:  # noqa: F811
+    def test_a_name_that_does_not_resolve_hurts_nobody(self, paths: Paths, header: str) -> None:
         stage(paths, header, app=value(2301, "app", backend={"ct": "nobody.invalid"}), other=value(2302, "other"))
         haproxy.apply(paths)
         assert haproxy.ports(paths) == (2301, 2302)
 
-    def test_http_in_gets_the_app_s_rule(self, paths: Paths, header: str) -> None:  # noqa: F811
+    def test_http_in_gets_the_app_s_rule(self, paths: Paths, header: str) -> None:
         rule = "if { hdr(host) -i another.example.com }"
         stage(paths, header, app={"http-in": {"backends": [{"name": "a", "port": 80, "peer_port": 80, "use_backend_option": rule}]}})
         haproxy.apply(paths)
@@ -151,7 +150,7 @@ class TestHaproxyParts:
         two = haproxy_value.merge([("a", haproxy_value.check(one)), ("b", haproxy_value.check({second: one["own"]}))])
         assert "same name" in haproxy.check_part(tmp_path, "app", two)
 
-    def test_connections_of_a_part_go_on_while_another_changes(self, paths: Paths, header: str) -> None:  # noqa: F811
+    def test_connections_of_a_part_go_on_while_another_changes(self, paths: Paths, header: str) -> None:
         (paths.run / "haproxy").mkdir(parents=True)
         service, port, second = socket.create_server(("127.0.0.1", 0)), free_port(), free_port()
         one = value(port, "one", backend={"port": service.getsockname()[1]})
@@ -172,7 +171,7 @@ class TestHaproxyParts:
             program.wait(10)
             service.close()
 
-    def test_what_was_written_while_haproxy_began_is_caught_up(self, paths: Paths, header: str) -> None:  # noqa: F811
+    def test_what_was_written_while_haproxy_began_is_caught_up(self, paths: Paths, header: str) -> None:
         """It has read the file of before, and answers only afterwards."""
         (paths.run / "haproxy").mkdir(parents=True)
         service, port = socket.create_server(("127.0.0.1", 0)), free_port()

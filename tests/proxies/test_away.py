@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from programs import free_port, need
 from services import Server, echo
-from test_apply import paths, stage_maps  # noqa: F401 a fixture
+from test_maps import stage_maps
 
 from clusterlab.run import PROJECT, wait_until
 from handler.core import caddyfile
@@ -75,7 +75,7 @@ SITE = f"""https://{HOST} {{
 class Both:
     """HAProxy in front of two Caddys, ``node1`` and ``node2``, each with an echo behind it; marks are those of node1."""
 
-    def __init__(self, paths: Paths) -> None:  # noqa: F811
+    def __init__(self, paths: Paths) -> None:
         self.paths, self.haproxy, self.https, self.other = paths, free_port(), free_port(), free_port()
         self.echoes = {"node1": echo("node1"), "node2": echo("node2")}
         (paths.run / "haproxy").mkdir(parents=True)
@@ -182,7 +182,7 @@ class Visitor:
 
 
 @pytest.fixture
-def both(paths: Paths) -> Iterator[Both]:  # noqa: F811
+def both(paths: Paths) -> Iterator[Both]:
     for program in ("caddy", "haproxy"):
         need(program)
     found = Both(paths)
@@ -257,7 +257,7 @@ def test_a_request_without_tls_is_never_led_away() -> None:
     assert common.AWAY not in caddyfile.translate("http://shop.example.com {\nproxy / http://ct:1\n}", "ct", APP).caddyfile
 
 
-def test_a_mark_is_there_only_while_haproxy_holds(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_mark_is_there_only_while_haproxy_holds(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else what Caddy leads to HAProxy comes back at once, to the mark."""
     there: list[tuple[str, bool]] = []
 
@@ -280,7 +280,7 @@ def test_a_mark_is_there_only_while_haproxy_holds(paths: Paths, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("name", ["swarm/wiki", "../escaped", "/escaped", ".hidden", "a" * 300])
-def test_a_key_of_any_name_below_maintenance_hurts_no_app(paths: Paths, name: str) -> None:  # noqa: F811
+def test_a_key_of_any_name_below_maintenance_hurts_no_app(paths: Paths, name: str) -> None:
     stage_maps(paths, "# app: shop e1\ns.example.com node1\n", f"# app: {name} hold:e2\n# app: shop hold:e2\n")
     maps.apply(paths)
     assert [mark.name for mark in paths.away.iterdir()] == ["shop"]
@@ -290,7 +290,7 @@ def test_a_key_of_any_name_below_maintenance_hurts_no_app(paths: Paths, name: st
     assert not list(paths.away.iterdir())
 
 
-def test_marks_are_of_what_is_held_and_of_what_has_left(paths: Paths) -> None:  # noqa: F811
+def test_marks_are_of_what_is_held_and_of_what_has_left(paths: Paths) -> None:
     paths.caddy.mkdir(parents=True)
     (paths.caddy / "Caddyfile").write_text("".join(f"# app: {app}\n" for app in ("left", "here", "new")))
     stage_maps(paths, "# app: left e1\na.example.com node2\n# app: here e1\nb.example.com node1\n# app: other e1\nc.example.com node2\n")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from programs import free_port, need
-from test_apply import paths, stage_maps  # noqa: F401 a fixture
+from test_maps import stage_maps
 
 from clusterlab.run import PROJECT, wait_until
 from handler.proxies import maps
@@ -42,7 +42,7 @@ CLOCK = "local real = core.now\ncore.now = function() local t = real() return {{
 class Holding:
     """HAProxy with its master, as on a node; ``ahead`` is how wrong its clock was when it started, in seconds."""
 
-    def __init__(self, paths: Paths, ahead: int) -> None:  # noqa: F811
+    def __init__(self, paths: Paths, ahead: int) -> None:
         self.paths, self.port = paths, free_port()
         (paths.run / "haproxy").mkdir(parents=True)
         self.renders("e1")
@@ -100,7 +100,7 @@ def ahead() -> int:
 
 
 @pytest.fixture
-def holding(paths: Paths, ahead: int) -> Iterator[Holding]:  # noqa: F811
+def holding(paths: Paths, ahead: int) -> Iterator[Holding]:
     need("haproxy")
     found = Holding(paths, ahead)
     yield found
@@ -133,7 +133,7 @@ def test_what_waits_when_haproxy_is_reloaded_is_served_when_the_hold_is_lifted(h
     assert [visitor.answer for visitor in visitors] == [200, 200]
 
 
-def test_a_hold_that_is_never_lifted_ends_with_the_page(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_hold_that_is_never_lifted_ends_with_the_page(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     need("haproxy")
     monkeypatch.setenv("HOLD_SECONDS", "2")
     holding = Holding(paths, 0)
