@@ -236,11 +236,12 @@ def test_an_app_does_not_begin_with_a_volume_that_is_not_its_own() -> None:
     assert two.owner("volume/by_hand") is None
 
 
-def test_an_app_does_not_use_a_volume_of_another_driver_that_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("why", ["is of driver local", "has subvolumes of its own"])
+def test_an_app_does_not_use_a_volume_that_is_not_fit_for_its_data(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As an earlier version left it on the node to which the app moves now: compose would take it instead of the data that comes."""
     two = Two(operation(("b", ""), ("a", "")))
-    monkeypatch.setattr(Volumes, "unfit", lambda _self, volume: "is of driver local" if volume == MINE else "")
-    with pytest.raises(errors.BadInput, match=f"volume {MINE} on a is of driver local"):
+    monkeypatch.setattr(Volumes, "unfit", lambda _self, volume: why if volume == MINE else "")
+    with pytest.raises(errors.BadInput, match=f"volume {MINE} on a {why}"):
         prepare.claim_names(two.ctx, s.ClaimNames())
 
 

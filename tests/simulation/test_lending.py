@@ -8,7 +8,7 @@ import memory_buttervolume
 import memory_docker
 import pytest
 from apps import App
-from faults import power_lost
+from faults import cut_from_peers, power_lost
 from memory_docker import BOOTED
 from story import QUIET, Story
 from world import START, Node
@@ -185,6 +185,22 @@ def test_what_is_given_that_a_copy_has_overtaken_is_not_sent_after_it(monkeypatc
     assert [outcome for outcome, _ in outcomes] == ["aborted", "committed"]
     assert "send the event again" in outcomes[0][1]
     assert refused[0] not in story.n2.snapshots
+
+
+def test_a_takeover_after_a_migrate_whose_copy_did_not_arrive_starts_from_before_it_and_says_so() -> None:
+    story = Lending()
+    n3 = story.world.nodes["n3"]
+    story.later(story.world.now + 99.0, lambda: cut_from_peers(story, n3, 1000.0))
+    story.later(story.world.now + 100.0, story.lend)
+    story.later(story.world.now + 260.0, lambda: power_lost(story, story.n2, 500.0))
+    story.tell(300.0, "takeover", story.staging, master="n3")
+    story.quiet = story.world.now + 900.0
+    story.go()
+    assert list(story.outcomes.values()) == ["committed"] * 4
+    *_, migrate, takeover = (message.id for message in story.messages)
+    ((_, copy),) = story.plans[takeover].restore
+    assert story.world.taken_at[copy] < story.ended[migrate]
+    assert copy.partition("@")[2] in json.loads(story.world.kv[names.history_key(story.staging.name, takeover)].value)["data"]
 
 
 def test_a_round_of_a_destroyed_app_that_waits_to_be_sent_is_not() -> None:

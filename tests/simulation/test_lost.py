@@ -149,34 +149,70 @@ def test_a_rollback_that_fails_where_nothing_was_leaves_nothing_that_is_taken_fo
     assert story.has(story.n1)
 
 
-@pytest.mark.parametrize("then", ["nothing", "deploy", "rollback", "mended"])
+class PutsNothingBack(Losing):
+    """``btrfs`` refuses to put back what was before ``update.sh``, until that is mended, in a deploy after 300 s that fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, alone: bool = False, mended: bool = False) -> None:
+        """``alone``: other snapshots it puts back. ``mended``: after 450 s."""
+        super().__init__(lambda *_: None)
+        self._refused: set[str] | None = None
+        restore = Volumes.restore
+
+        def refusing(volumes: Volumes, snapshot: str, volume: str) -> None:
+            if self._refused is not None and not (alone and self._refused and snapshot not in self._refused):
+                self._refused.add(snapshot)
+                raise CommandFailed("btrfs failed", "Structure needs cleaning")
+            restore(volumes, snapshot, volume)
+
+        def fails(node: Node) -> None:
+            self._refused = set()
+            self.world.sick.update({one for _, one in node.deploys})
+            self.later(self.world.now + 100.0, self.world.sick.clear)
+            if not mended:
+                self.gutted[self.app.name] = "n1"  # for the invariants it is as if its data was lost
+
+        monkeypatch.setattr(Volumes, "restore", refusing)
+        self.tell(300.0, "deploy", master="n1", slave="n2", update=True)
+        self.when("n1", "before begun wait until deploy", 2, fails)
+        if mended:
+            self.later(self.world.now + 450.0, lambda: setattr(self, "_refused", None))
+
+    @property
+    def is_held(self) -> bool:
+        return self.app.hold in self.world.kv
+
+
+@pytest.mark.parametrize("then", ["nothing", "deploy", "rollback"])
 def test_what_cannot_be_put_back_is_not_taken_for_the_data(then: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``btrfs`` refuses to put back what was before ``update.sh``, until that is mended: nothing serves what that left, or builds on it."""
-    story = Losing(lambda *_: None)
-    restore, refused = Volumes.restore, [False]
-
-    def refusing(volumes: Volumes, snapshot: str, volume: str) -> None:
-        if refused[0]:
-            raise CommandFailed("btrfs failed", "Structure needs cleaning")
-        restore(volumes, snapshot, volume)
-
-    def fails(node: Node) -> None:
-        refused[0] = True
-        story.world.sick.update({one for _, one in node.deploys})
-        story.later(story.world.now + 100.0, story.world.sick.clear)
-        if then != "mended":
-            story.gutted[story.app.name] = "n1"  # for the invariants it is as if its data was lost
-
-    monkeypatch.setattr(Volumes, "restore", refusing)
-    story.tell(300.0, "deploy", master="n1", slave="n2", update=True)
-    story.when("n1", "before begun wait until deploy", 2, fails)
-    if then == "mended":
-        story.later(story.world.now + 450.0, lambda: refused.__setitem__(0, False))
-    if then in ("deploy", "rollback"):
+    """Nothing serves what ``update.sh`` left, or builds on it."""
+    story = PutsNothingBack(monkeypatch)
+    if then != "nothing":
         story.tell(500.0, then, **({"to": before(story, 200.0)} if then == "rollback" else {"master": "n1", "slave": "n2"}))
     story.go()
-    assert list(story.outcomes.values()) == ["committed", "aborted", *(["aborted"] if then in ("deploy", "rollback") else [])]
-    assert bool(story.n1.containers) == (then == "mended")
+    assert list(story.outcomes.values()) == ["committed", "aborted", *(["aborted"] if then != "nothing" else [])]
+    assert not story.n1.containers
+    assert story.is_held
+
+
+def test_what_could_not_be_put_back_serves_again_when_btrfs_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    story, held = PutsNothingBack(monkeypatch, mended=True), list[bool]()
+    story.later(story.world.now + 449.0, lambda: held.append(story.is_held))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+    assert story.n1.containers
+    assert (held, story.is_held) == ([True], False)
+
+
+@pytest.mark.parametrize("kind", ["rollback", "destroy"])
+def test_what_cannot_be_put_back_waits_for_a_person(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who goes back to a snapshot that can be put back, or gives up the app; the hold goes with that."""
+    story, held = PutsNothingBack(monkeypatch, alone=True), list[bool]()
+    story.later(story.world.now + 499.0, lambda: held.append(story.is_held))
+    story.tell(500.0, kind, **({"to": before(story, 200.0)} if kind == "rollback" else {}))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted", "committed"]
+    assert bool(story.n1.containers) == (kind == "rollback")
+    assert (held, story.is_held) == ([True], False)
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -151,33 +151,6 @@ def test_what_was_taken_back_once_is_not_taken_back_again_when_the_old_version_s
     assert list(story.outcomes.values()) == ["committed", "aborted"]
 
 
-def docker_killed(story: Story, node: Node) -> None:
-    """Its successor answers later than the worker starts; what it found running stays down."""
-    story.quiet = story.world.now + 60.0
-    docker_silent(story, node, 8.0)
-    for container in node.containers.values():
-        container.state = "exited"
-    handler_killed(story, node, 0.5)
-
-
-def test_an_app_that_a_killed_dockerd_left_down_is_started_when_docker_answers() -> None:
-    story = Story()
-    story.tell(1.0, "deploy", master="n2", slave="n3")
-    story.later(story.world.now + 100.0, lambda: docker_killed(story, story.world.nodes["n2"]))
-    story.go()
-    assert story.world.nodes["n2"].containers[story.apps[0].project].state == "running"
-
-
-def test_an_app_that_a_killed_dockerd_left_down_in_an_operation_is_started_when_that_has_failed() -> None:
-    story = Story()
-    story.tell(1.0, "deploy", master="n2", slave="n3")
-    story.tell(60.0, "deploy", master="n2", slave="n3")
-    story.when("n2", "before begun build images", 2, lambda node: docker_killed(story, node))
-    story.go()
-    assert list(story.outcomes.values()) == ["committed", "aborted"]
-    assert story.world.nodes["n2"].containers[story.apps[0].project].state == "running"
-
-
 @pytest.mark.parametrize("moment", ["before begun hold requests", "transact lock/"])
 def test_a_page_that_a_person_put_stays_after_the_operation(moment: str) -> None:
     """Put before the hold, or in the very moment of the commit, which happens all the same."""
