@@ -111,6 +111,11 @@ class Context:
         except errors.Temporary:
             return None
 
+    def stop_if_aborted(self) -> None:
+        """Raise ``Aborted`` when the operation was, as far as Consul can be asked now; asked during work that takes long."""
+        if self.outcome_or_none() == ABORTED:
+            raise errors.Aborted(f"the operation was aborted while {self.me} was busy with it")
+
     def abort(self, why: str) -> bool:
         """Declare the abort, unless the operation has an outcome; False when it has."""
         value = outcome(ABORTED, self.me, why=why, tail=self.tail[-4000:])
@@ -151,7 +156,7 @@ class Context:
                     return record.loads(found[part])
                 if "outcome" in found and record.loads(found["outcome"])["outcome"] == ABORTED:
                     raise errors.Aborted(record.loads(found["outcome"]).get("why", "aborted"))
-                if tail and self._overtaken():
+                if tail and self.overtaken():
                     raise errors.Permanent(f"{part} of {peer} is waited for no more: another operation of {self.app} comes next")
                 gone_since = self._gone_since(peer, gone_since)
                 index = store.wait(prefix, index, limits.LOOK_AGAIN)
@@ -163,7 +168,7 @@ class Context:
             if clock.monotonic() > deadline:
                 raise errors.Permanent(f"{peer} did not say {part} within {seconds:.0f} s")
 
-    def _overtaken(self) -> bool:
+    def overtaken(self) -> bool:
         """Another operation has begun since, or the intent is one that has neither begun nor ended."""
         prefix = names.op_prefix(self.app)
         said = {entry.key.removeprefix(prefix): entry.index for entry in self.ports.store.tree(prefix)}

@@ -44,6 +44,11 @@ class Settings:
         return self.state_dir / "journal"
 
     @property
+    def name_file(self) -> Path:
+        """What this node is called, since it first worked."""
+        return self.state_dir / "name"
+
+    @property
     def wake(self) -> Path:
         """The worker's socket."""
         return self.run_dir / "worker.sock"

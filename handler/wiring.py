@@ -6,13 +6,13 @@ import logging
 import os
 import sys
 
-from handler import settings
+from handler import errors, settings
 from handler.adapters.buttervolume import Buttervolume
 from handler.adapters.clock import SystemClock
 from handler.adapters.compose import DockerCompose
 from handler.adapters.consul import Consul, ConsulMembers, ConsulServices, ConsulStore
 from handler.adapters.docker import Docker
-from handler.adapters.files import DeployDirectories, FileJournal
+from handler.adapters.files import DeployDirectories, FileJournal, write_durable
 from handler.adapters.git import Git
 from handler.adapters.lease import ConsulLeases
 from handler.adapters.probe import TcpProbe
@@ -33,6 +33,21 @@ def start() -> Settings:
     )
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     return settings.read()
+
+
+def keep_name(here: Settings) -> None:
+    """Raise ``BadInput`` when this node is called otherwise than at its first start: it would take itself for a replaced master, and put
+    away what is live here.
+    """
+    known = here.name_file.read_text().strip() if here.name_file.exists() else ""
+    if known not in ("", here.node):
+        raise errors.BadInput(
+            f"this node was {known} and is called {here.node} now, where no app lives: call it {known} again. "
+            f"If it shall have another name, move its apps away first, and remove {here.name_file}"
+        )
+    if not known:
+        here.name_file.parent.mkdir(parents=True, exist_ok=True)
+        write_durable(here.name_file, here.node + "\n")
 
 
 def wire(here: Settings) -> Ports:

@@ -22,7 +22,7 @@ from handler.ports import Ports
 from handler.pursue import pursue
 from handler.resume import below, make_safe, resume_all
 from handler.settings import Settings
-from handler.wiring import PROJECT, start, wire
+from handler.wiring import PROJECT, keep_name, start, wire
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +116,7 @@ class Worker:
 def main(_arguments: Sequence[str]) -> int:
     """Run until SIGTERM; operations under way then get the time that Docker gives us."""
     here = start()
+    keep_name(here)
     worker = Worker(here, wire(here))
     stop = threading.Event()
 

@@ -83,7 +83,7 @@ def _send_newest(ctx: Context, host: str) -> Mapping[str, str]:
         point = snapshot.take(ctx.ports, ctx.app, ctx.op.deploy_id, ctx.spec(ctx.op.deploy_id).volumes)
         with suppress(errors.Overtaken):
             for name in point.snapshots.values():
-                ctx.ports.volumes.send(name, host, lambda: _still_in_service(ctx))
+                ctx.ports.volumes.send(name, host, lambda: _still_in_service(ctx), meanwhile=lambda: _still_wanted(ctx))
             return point.snapshots
     raise errors.Temporary(f"{_TRIES} copies of {ctx.app} to {host} were overtaken by what migrates send there")
 
@@ -91,6 +91,13 @@ def _send_newest(ctx: Context, host: str) -> Mapping[str, str]:
 def _still_in_service(ctx: Context) -> None:
     if not is_still(ctx.ports.store, ctx.app, ctx.op.event.id):
         raise errors.Permanent(f"{ctx.app} was changed meanwhile: who did that sends the copy")
+
+
+def _still_wanted(ctx: Context) -> None:
+    """A full copy takes hours, in which a person may want to go back to the version before, or the slave may have to take over."""
+    with suppress(errors.Temporary):
+        if ctx.overtaken():
+            raise errors.Permanent(f"another operation of {ctx.app} comes next; the copy is not waited for any more")
 
 
 def await_verified_copy(ctx: Context, step: s.AwaitVerifiedCopy) -> None:

@@ -26,7 +26,7 @@ def pre_copy(ctx: Context, step: s.PreCopy) -> None:
         began = clock.monotonic()
         taken = [volumes.snapshot([volume])[volume] for volume in _present(ctx, step.volumes)]
         for snapshot in taken:
-            volumes.send(snapshot, host, ctx.guard)
+            volumes.send(snapshot, host, ctx.guard, meanwhile=ctx.stop_if_aborted)
         took = clock.monotonic() - began
         log.info("%s: copy round %d to %s took %.2f s", ctx.app, number, step.to, took)
         if took < limits.SHORT_ROUND or ctx.outcome() == ABORTED:
@@ -140,7 +140,7 @@ def snapshot_volumes(ctx: Context, step: s.SnapshotVolumes) -> None:
 def send_snapshots(ctx: Context, step: s.SendSnapshots) -> None:
     """The last delta."""
     for snapshot in (ctx.hear("snapshots") or {}).values():
-        ctx.ports.volumes.send(snapshot, ctx.op.address(step.to), ctx.guard)
+        ctx.ports.volumes.send(snapshot, ctx.op.address(step.to), ctx.guard, meanwhile=ctx.stop_if_aborted)
 
 
 def say_released(ctx: Context, step: s.SayReleased) -> None:  # noqa: ARG001

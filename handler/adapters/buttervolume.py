@@ -12,7 +12,9 @@ Traps of Buttervolume 3.13 that this module keeps away from everybody else:
 * its scheduler works volume by volume, tells nobody what failed, and its purge deletes markers and parents: see :mod:`.schedules`;
 * a marker whose snapshot is gone is taken for the parent all the same, so that every send to that host fails;
 * when the parent of an incremental send is gone on the other side, its second attempt, which is meant to be in full, names the same parent;
-* sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent.
+* sending the same snapshot twice fails, deletes the copy and sends in full: a marker means that it was sent;
+* it syncs the sender's file system only, and ``btrfs receive`` none: for half a minute and more what arrived is complete by all that btrfs
+  says, and after a power loss it still is, with empty files. :mod:`.mounts` has the option that ends this.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from handler.adapters.beside import work_beside
 from handler.adapters.docker import Docker
 from handler.adapters.files import add_lines, read_lines
+from handler.adapters.mounts import flush_on_commit
 from handler.adapters.process import run
 from handler.adapters.schedules import VOLUME, Schedules, checked
 from handler.adapters.sends import SNAPSHOT, Sends
@@ -56,11 +60,14 @@ class Buttervolume:
 
     def __init__(self, docker: Docker, drivers: Sequence[str], root: Path, locks: Path, find_socket: Callable[[], str]) -> None:
         self._docker, self._driver, self._ours = docker, drivers[0], frozenset(map(_untagged, drivers))
-        self._volumes, self._snapshots, self._aside = root / "volumes", root / "snapshots", root / "cluster-aside"
+        self._root, self._volumes, self._snapshots, self._aside = root, root / "volumes", root / "snapshots", root / "cluster-aside"
         self._find_socket = find_socket
         self._schedules, self._naming = Schedules(self._ask), threading.Lock()
         self._sends = Sends(self._snapshots, locks, self._ask, lambda: {name: born for born, name, _ in self._listed()})
         self._named = datetime.fromtimestamp(0, UTC)
+
+    def flush_on_commit(self) -> None:
+        flush_on_commit(self._root)
 
     def exists(self, volume: str) -> bool:
         return (self._volumes / checked(VOLUME, volume)).is_dir()
@@ -135,8 +142,11 @@ class Buttervolume:
             self._named = now
             return now
 
-    def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True) -> None:
-        self._sends.send(snapshot, host, guard, in_order=in_order)
+    def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True, meanwhile: Guard | None = None) -> None:
+        if meanwhile is None:
+            self._sends.send(snapshot, host, guard, in_order=in_order)
+        else:
+            work_beside(lambda sure: self._sends.send(snapshot, host, sure, in_order=in_order), guard, meanwhile)
 
     def complete(self, snapshot: str) -> bool:
         path = self._snapshots / checked(SNAPSHOT, snapshot)

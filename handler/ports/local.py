@@ -73,6 +73,11 @@ class Compose(Protocol):
 class Volumes(Protocol):
     """Volumes and their snapshots (Buttervolume on btrfs). Snapshot names are ``<volume>@<time>``."""
 
+    def flush_on_commit(self) -> None:
+        """From now on what is complete on this node is so after a power loss, too, also what it receives; asked for at each start, as it
+        ends with a boot. ``CommandFailed`` when the file system cannot be mounted so.
+        """
+
     def exists(self, volume: str) -> bool:
         """Whether the live volume is on this node."""
 
@@ -102,11 +107,14 @@ class Volumes(Protocol):
     def put_aside(self, snapshots: Collection[str]) -> None:
         """These snapshots of this node are no copies of the app that has their volume now; on disk when this returns."""
 
-    def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True) -> None:
+    def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True, meanwhile: Guard | None = None) -> None:
         """Send a snapshot to the node at address ``host``, in increments when a common parent is known; fine when it was
         sent before. ``CommandFailed`` when it fails. Of one volume there is one send to a host at a time: ``guard`` is asked again when
         the ones before have ended. They go in the order in which they were taken: ``Overtaken`` when a newer one was begun before, also
         by a process that died in it; unless ``in_order`` is False, for a host where they are no copies.
+
+        ``meanwhile`` is asked every second, since a large volume takes hours: what it raises ends the wait. The send itself goes on, as
+        nothing can stop it, and those that follow wait for it.
         """
 
     def complete(self, snapshot: str) -> bool:

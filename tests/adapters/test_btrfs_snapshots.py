@@ -13,7 +13,7 @@ from clusterlab.disk import Image
 from clusterlab.run import LabError
 from handler.adapters.buttervolume import Buttervolume
 from handler.core.copies import Held
-from handler.errors import CommandFailed, LeaseLost, Overtaken, Permanent
+from handler.errors import Aborted, CommandFailed, LeaseLost, Overtaken, Permanent
 
 pytestmark = pytest.mark.component
 
@@ -236,3 +236,34 @@ def test_a_marker_that_somebody_else_deletes_in_the_same_moment_is_gone(root: Pa
     marker.mkdir()
     plugin.send(copies(plugin)[-1], "10.0.0.9", lambda: None)
     assert asked == ["/VolumeDriver.Snapshot.Remove", "/VolumeDriver.Snapshot.Send"]
+
+
+def test_who_need_not_wait_for_a_send_goes_on_and_those_that_follow_wait_for_it(root: Path) -> None:
+    """Nothing can stop it; one that has not begun yet is not begun."""
+    plugin = Plugin(root)
+    names = [plugin.snapshot(["app_dump"])["app_dump"] for _ in range(3)]
+
+    def called_away() -> None:
+        if plugin.begun.is_set():
+            raise Aborted("something else comes next")
+
+    for name in names[:2]:
+        with pytest.raises(Aborted):
+            plugin.send(name, "10.0.0.7", lambda: None, meanwhile=called_away)
+    assert plugin.sends == [f"begin {names[0]}"]
+    last = threading.Thread(target=plugin.send, args=(names[2], "10.0.0.7", lambda: None), kwargs={"meanwhile": lambda: None})
+    last.start()
+    plugin.end.set()
+    last.join(20)
+    assert plugin.sends == [f"begin {names[0]}", f"end {names[0]}", f"begin {names[2]}", f"end {names[2]}"]
+
+
+def test_what_fails_beside_fails_for_who_waits(root: Path) -> None:
+    plugin = Plugin(root)
+
+    def lost() -> None:
+        raise LeaseLost("gone")
+
+    with pytest.raises(LeaseLost):
+        plugin.send("app_dump@2026-01-01T00:00:00.000000", "10.0.0.8", lost, meanwhile=lambda: None)
+    assert plugin.sends == []

@@ -38,6 +38,13 @@ def check_back(lab: Lab, app: App, before: dict, reason: str) -> None:
     assert not state.observed(lab.node("node2"), app)["containers"]
 
 
+def test_every_node_s_disk_is_mounted_so_that_copies_survive_a_power_loss(lab: Lab) -> None:
+    """By its worker, which knows that ``btrfs receive`` syncs nothing."""
+    for node in lab.nodes:
+        options = node.inside(["findmnt", "-n", "-o", "FS-OPTIONS", "-T", "/var/lib/buttervolume"]).stdout.strip().split(",")
+        assert "flushoncommit" in options
+
+
 def test_the_present_master_needs_no_git(lab: Lab, app: App) -> None:
     lab.git_cut("node1")
     try:

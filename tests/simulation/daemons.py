@@ -15,6 +15,7 @@ from handler.intake import intake
 from handler.node import resume_app
 from handler.ports import Ports
 from handler.pursue import pursue
+from handler.resume import flush_on_commit
 from handler.trial import stop_unsure
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Daemons:
             yield True
 
     def _begin(self, mine: Ports, name: str) -> bool:
+        flush_on_commit(mine)
         committing = False
         while True:
             try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from memory_docker import Docker
-from world import START, Snapshot
+from world import START, Node, Snapshot, World
 
 from handler import errors
 from handler.core import copies, names
@@ -23,8 +23,45 @@ def _hurried(action: str) -> str:
     return HURRIED if action.startswith(copies.PURGE) else action
 
 
+class Beside:
+    """As ``adapters.beside``: a program of the same node."""
+
+    def __init__(self, world: World, node: Node, work: Callable[[Guard], None], guard: Guard) -> None:
+        self._world, self._guard, self._key = world, guard, f"beside/{node.name}/{world.steps}"
+        self._given_up, self._over, self._error = False, False, None
+        world.start(self._key, node, lambda: self._run(work))
+
+    def _run(self, work: Callable[[Guard], None]) -> None:
+        try:
+            work(self._sure)
+        except errors.ClusterError as error:
+            self._error = error
+        self._over = True
+        self._world.touch(self._key)
+
+    def _sure(self) -> None:
+        if self._given_up:
+            raise errors.Aborted("nobody waits")
+        self._guard()
+
+    def wait(self, meanwhile: Guard) -> None:
+        while not self._over:
+            try:
+                meanwhile()
+            except errors.ClusterError:
+                self._given_up = True
+                raise
+            self._world.pause(1.0, self._key, self._world.index)
+        if self._error:
+            raise self._error
+
+
 class Volumes(Docker):
     """``Volumes``: a live volume is the list of words that were written to it."""
+
+    def flush_on_commit(self) -> None:
+        self.act("flush on commit")
+        self.node.flushes = True
 
     def exists(self, volume: str) -> bool:
         return volume in self.node.volumes
@@ -72,8 +109,14 @@ class Volumes(Docker):
         self.world.taken[name], self.world.taken_at[name] = self.node.snapshots[name].data, self.world.now
         return name
 
-    def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True) -> None:
+    def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True, meanwhile: Guard | None = None) -> None:
         self.ask(f"send {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
+        if meanwhile is None:
+            self._in_turn(snapshot, host, guard, in_order=in_order)
+        else:
+            Beside(self.world, self.node, lambda sure: self._in_turn(snapshot, host, sure, in_order=in_order), guard).wait(meanwhile)
+
+    def _in_turn(self, snapshot: str, host: str, guard: Guard, *, in_order: bool) -> None:
         with self._alone(snapshot.partition("@")[0], host, guard):
             guard()
             self._send(snapshot, host, in_order=in_order)
@@ -113,8 +156,17 @@ class Volumes(Docker):
             raise errors.CommandFailed(f"{host} has no space left")
         if snapshot not in self.node.snapshots:
             raise errors.CommandFailed(f"{snapshot} was dropped while it was sent")
-        peer.snapshots[snapshot] = Snapshot(self.node.snapshots[snapshot].data, received=True, at=self.world.now)
+        peer.snapshots[snapshot] = Snapshot(self._arrived(snapshot, host, peer), received=True, at=self.world.now)
         self._mark(snapshot, host)
+
+    def _arrived(self, snapshot: str, host: str, peer: Any) -> tuple[str, ...]:
+        """What is in the parent is not sent: there it is what the host has of it."""
+        data, line = self.node.snapshots[snapshot].data, snapshot.partition("@")[0]
+        for name, one in self.node.snapshots.items():
+            there = peer.snapshots.get(name)
+            if name.partition("@")[0] == line and host in one.hosts and there and data[: len(one.data)] == one.data:
+                return (*there.data, *data[len(one.data) :])
+        return data
 
     def _keep_order(self, snapshot: str, host: str) -> None:
         line, order = (snapshot.partition("@")[0], host), list(self.node.snapshots)

@@ -206,6 +206,7 @@ LENDING = Profile(
 )
 GUTTED = Profile(faults=("disk lost", "volumes lost"), most_faults=3, copying=1.0, apps=(1,), nodes=(2, 3), gaps=(20.0, 100.0))
 REBORN = Profile(faults=("power lost", "cut from peers", "program fails"), moments=("send",), most_faults=6, apps=(1,), nodes=(2, 3))
+DIRTY = Profile(faults=("power lost", "cut from peers"), most_faults=6, copying=1.0, apps=(1,), nodes=(2, 3), gaps=(20.0, 100.0))
 TAKEN = Profile(faults=("power lost",), copying=1.0, apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("takeover", 40)))
 BACK = Profile(apps=(1,), nodes=(2, 3), kinds=(("deploy", 60), ("rollback", 40)))
 FAILS = Profile(faults=("program fails", "version sick"), most_faults=6, apps=(1,), nodes=(2, 3))
@@ -253,5 +254,6 @@ PLANTED: dict[str, Planted] = {
     "a purge does not keep the verified copy": Planted(_instead(Purges, "_verified", lambda *_: set()), LATE),
     "a purge does not keep the parent of the next send": Planted(_purge_keeps(_but_what_others_have), LATE),
     "a purge does not keep the last snapshot": Planted(_purge_keeps(_but_the_last, point=False), LATE),
+    "what was received is not on the disk": Planted(lambda patch: patch.setattr("daemons.flush_on_commit", lambda _ports: None), DIRTY),
     "what was frozen stays so after a crash": Planted(_instead(node, "recover", lambda _ports, _app: None), FREEZING),
 }

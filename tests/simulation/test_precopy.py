@@ -35,7 +35,7 @@ class Move:
         self.ctx.ports.volumes.send = self._send  # type: ignore[method-assign]
         self.world.write(names.record_key(APP), json.dumps({"master": "a", "slave": "b", "volumes": list(volumes)}))
 
-    def _send(self, snapshot: str, host: str, guard: object) -> None:
+    def _send(self, snapshot: str, host: str, guard: object, *, meanwhile: object) -> None:
         self.b.snapshots[snapshot] = Snapshot(self.a.snapshots[snapshot].data, received=True)
 
     def pre_copy(self) -> None:

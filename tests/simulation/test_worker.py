@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from apps import APPS
 from memory import ports
 from world import Container, World
 
-from handler import errors, resume, settings, snapshot, spool, worker
+from handler import errors, resume, settings, snapshot, spool, wiring, worker
 from handler.core import names
 from handler.core.entries import CONCLUDED
 from handler.core.events import Message
@@ -148,6 +149,20 @@ def test_nothing_is_resumed_while_consul_does_not_answer(here: Settings) -> None
 
     in_world(world, work)
     assert seen == ["raised"]
+
+
+@pytest.mark.parametrize("program", [worker.main, resume.main])
+def test_a_node_that_was_renamed_touches_nothing(
+    here: Settings, monkeypatch: pytest.MonkeyPatch, program: Callable[[list[str]], int]
+) -> None:
+    """Consul knows no app that lives under its new name: it would put away all that is live, as a replaced master does."""
+    for module in (worker, resume):
+        monkeypatch.setattr(module, "start", lambda: replace(here, node="n1.example.com"))
+        monkeypatch.setattr(module, "wire", lambda _here: pytest.fail("it works"))
+    wiring.keep_name(here)
+    wiring.keep_name(here)
+    with pytest.raises(errors.BadInput, match="was n1 and is called n1.example.com now"):
+        program([])
 
 
 class Once:

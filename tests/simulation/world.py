@@ -13,6 +13,8 @@ START = 1_700_000_000
 """Seconds since the epoch when the world begins."""
 TTL = 15.0
 LOCK_DELAY = 1.0
+UNWRITTEN = 60.0
+"""Seconds for which a kernel keeps what was written to a file, and never synced."""
 GOSSIP = 5.0
 """Seconds until the others see that a node is gone."""
 
@@ -55,6 +57,7 @@ class Snapshot:
 class Node(Stalls):
     """``tokens`` and ``held`` are in memory and go with the power; the rest is on disk. ``snapshots`` are in the order of their arrival;
     ``ahead`` so many seconds its clock is;
+    ``flushes`` since its file system was mounted so that what arrived is on the disk;
     ``sending`` are those (volume, address) of which a send is under way, ``begun`` has the snapshot of which the last one was;
     ``unpaused`` are those (volume, action) of ``schedules`` that Buttervolume's own scheduler carries out.
     """
@@ -73,6 +76,8 @@ class Node(Stalls):
     silent_until: float = 0.0
     in_use_until: float = 0.0
     ahead: float = 0.0
+    flushes: bool = False
+    booted: float = 0.0
     unseen: tuple[float, float] = (0.0, 0.0)
     boots: int = 0
     spool: list[object] = field(default_factory=list)
@@ -200,6 +205,7 @@ class World(Scheduler):
     def power_loss(self, node: Node, seconds: float) -> None:
         """All of a node is gone; what was in memory with it."""
         node.up, node.down_since, node.stalled_until = False, self.now, 0.0
+        self._lose_unflushed(node)
         node.tokens.clear()
         node.held.clear()
         for container in node.containers.values():
@@ -208,10 +214,17 @@ class World(Scheduler):
         self._kill_all(node)
         self.at(self.now + seconds, lambda: self._power_on(node))
 
+    def _lose_unflushed(self, node: Node) -> None:
+        """btrfs has written what a snapshot is called, and that it is complete, but not yet what is in its files."""
+        for one in node.snapshots.values():
+            if one.received and one.at > max(self.now - UNWRITTEN, node.booted) and not node.flushes:
+                one.data = ()
+        node.flushes = False
+
     def _power_on(self, node: Node) -> None:
         """Docker starts by itself what its restart policy says; what has no token stays as it is."""
         self.say(f"{node.name} is back")
-        node.up = True
+        node.up, node.booted = True, self.now
         for container in node.containers.values():
             if not container.guarded:
                 container.state, container.since = "running", self.now
