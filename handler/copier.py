@@ -25,8 +25,10 @@ LOOK = 30.0
 """Seconds between looks."""
 GLANCE = 2.0
 """Seconds after which something that came is looked at."""
-AT_ONCE = 8
-"""Apps that are snapshotted, sent or purged at the same time."""
+AT_ONCE = 2
+"""Apps that are snapshotted, sent or purged at the same time. Buttervolume does four things at once: two are left for operations, and for
+Docker, which asks it for each container that starts.
+"""
 WORD = "copy "
 """The word on the worker's socket that asks for a round, before the app's name."""
 

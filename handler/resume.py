@@ -38,7 +38,7 @@ def main(_arguments: Sequence[str]) -> int:
 
 def make_safe(here: Settings, ports: Ports, *, committing: bool) -> None:
     """What needs no word of Consul's after a crash: stop every trial that this node may have begun, all at the same time, since others may
-    start their old copies some seconds from now; let go on what was frozen for a snapshot; have copies that arrive survive a power loss.
+    start their old copies some seconds from now; let go on what was frozen for a snapshot.
 
     ``committing`` is that of :func:`handler.trial.stop_unsure`.
     """
@@ -49,18 +49,6 @@ def make_safe(here: Settings, ports: Ports, *, committing: bool) -> None:
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         list(pool.map(stop, _known(here)))
-    flush_on_commit(ports)
-
-
-def flush_on_commit(ports: Ports) -> None:
-    """An app is not kept from its node because of its disk's options: who cannot have them is told at each start."""
-    try:
-        ports.volumes.flush_on_commit()
-    except errors.ClusterError as error:
-        log.error(  # noqa: TRY400 the trace tells nothing
-            "a copy that arrives here just before a power loss will be damaged: %s. Mount Buttervolume's disk with flushoncommit",
-            error,
-        )
 
 
 def resume_all(here: Settings, ports: Ports, look: Callable[[str], object]) -> bool:

@@ -104,8 +104,11 @@ class Rounds:
             raise _SlaveDown(f"{slave} is down")
 
         def guard() -> None:
-            if residence(self._ports.store, app) != lives:
+            ops = operations(self._ports.store, app)
+            if residence(self._ports.store, app, ops) != lives:
                 raise _Elsewhere(app)
+            if operation_open(self._ports, ops):  # after which it may be too late for this copy, which nobody then can stop
+                raise _Busy(f"an operation of {app} has begun")
 
         for name in snapshots.values():
             self._ports.volumes.send(name, node.address, guard)

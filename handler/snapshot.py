@@ -95,6 +95,7 @@ def _frozen(ports: Ports, app: str, volumes: Sequence[str]) -> Mapping[str, str]
     if not volumes:
         return {}
     clock, frozen, doubt = ports.clock, set[str](), ""
+    ports.volumes.sync()
     began = clock.monotonic()
     try:
         why = _freeze(ports, app, frozen)

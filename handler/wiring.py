@@ -22,6 +22,8 @@ from handler.ports import Ports
 from handler.proxies.paths import Paths
 from handler.settings import Settings
 
+log = logging.getLogger(__name__)
+
 PROJECT = "cluster"
 """The compose project of the node's own services."""
 
@@ -39,15 +41,18 @@ def keep_name(here: Settings) -> None:
     """Raise ``BadInput`` when this node is called otherwise than at its first start: it would take itself for a replaced master, and put
     away what is live here.
     """
-    known = here.name_file.read_text().strip() if here.name_file.exists() else ""
+    known = here.name_file.read_text(errors="replace").strip() if here.name_file.exists() else ""
     if known not in ("", here.node):
         raise errors.BadInput(
             f"this node was {known} and is called {here.node} now, where no app lives: call it {known} again. "
             f"If it shall have another name, move its apps away first, and remove {here.name_file}"
         )
     if not known:
-        here.name_file.parent.mkdir(parents=True, exist_ok=True)
-        write_durable(here.name_file, here.node + "\n")
+        try:
+            here.name_file.parent.mkdir(parents=True, exist_ok=True)
+            write_durable(here.name_file, here.node + "\n")
+        except OSError as error:
+            log.warning("the name of this node cannot be noted: %s; tried again at the next start", error)
 
 
 def wire(here: Settings) -> Ports:

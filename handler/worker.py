@@ -129,6 +129,7 @@ def main(_arguments: Sequence[str]) -> int:
     listener = spool.listen(here.wake, LOOK)
     log.info("worker of %s", here.node)
     threading.Thread(target=_let_proxies_begin, args=(worker.ports, stop), name="proxies", daemon=True).start()
+    threading.Thread(target=flush_on_commit, args=(worker.ports,), name="disk", daemon=True).start()
     _until_consul_answers(worker, stop)
     storage = CaddyStorage(here.caddy_dir)
     threading.Thread(target=certificates.keep, args=(worker.ports.store, storage, stop), name="certificates", daemon=True).start()
@@ -146,6 +147,14 @@ def main(_arguments: Sequence[str]) -> int:
         log.info("waiting for operations under way")
         threading.Event().wait(2.0)
     return 0
+
+
+def flush_on_commit(ports: Ports) -> None:
+    """Have what arrives survive a power loss. No app is kept from its node because of its disk's options: who cannot have them is told."""
+    try:
+        ports.volumes.flush_on_commit()
+    except Exception as error:  # noqa: BLE001 whatever it is, a person has to mend it
+        log.error("a copy that arrives here just before a power loss will be damaged: %s. Mount the disk with flushoncommit", error)  # noqa: TRY400
 
 
 def _look_around(worker: Worker, *, told: bool) -> None:

@@ -24,6 +24,7 @@ ACTIONS: dict[type[s.Step], Action] = {
     s.PrepareRoutes: prepare.prepare_routes,
     s.SettleRoutes: prepare.settle_routes,
     s.SayPrepared: prepare.say_prepared,
+    s.AwaitSends: switch.await_sends,
     s.PreCopy: switch.pre_copy,
     s.AwaitPrepared: switch.await_prepared,
     s.HoldRequests: switch.hold_requests,

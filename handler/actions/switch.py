@@ -14,6 +14,18 @@ from handler.residence import ABORTED, Residence, residence
 log = logging.getLogger(__name__)
 
 
+def await_sends(ctx: Context, step: s.AwaitSends) -> None:
+    """What was sent for the present placement must not arrive in the next one, nor after a destroy: what comes last is the newest copy."""
+    clock, but = ctx.ports.clock, ctx.op.address(step.but)
+    deadline = clock.monotonic() + limits.SENDS
+    while under_way := [f"{volume} to {host}" for volume, host in ctx.ports.volumes.sending(step.volumes) if host != but]:
+        ctx.guard()
+        ctx.stop_if_aborted()
+        if clock.monotonic() > deadline:
+            raise errors.Permanent(f"a copy is on its way, {', '.join(under_way)}: send the event again when it has arrived")
+        clock.sleep(1.0)
+
+
 def pre_copy(ctx: Context, step: s.PreCopy) -> None:
     """Rounds of snapshot and send, until one is short: the next delta, for which the app stops, is about as small.
 
@@ -89,6 +101,7 @@ def _wait_for_leader(ctx: Context, part: str, leader: str) -> dict[str, str]:
 def hold_requests(ctx: Context, step: s.HoldRequests) -> None:  # noqa: ARG001
     """Requests wait at every proxy; those in flight get a moment to end."""
     clock, proxies = ctx.ports.clock, ctx.ports.proxies
+    ctx.ports.volumes.sync()
     if not ctx.persist(lambda: holds.put(ctx.ports.store, ctx.op.event, ctx.me, clock.now())):
         raise errors.Aborted("the operation ended before its switch")
     if not ctx.ports.store.get(names.record_key(ctx.app)):

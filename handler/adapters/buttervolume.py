@@ -123,10 +123,17 @@ class Buttervolume:
             raise
         return taken
 
+    def sync(self) -> None:
+        with contextlib.suppress(CommandFailed):
+            self._sync()
+
+    def _sync(self) -> None:
+        run(["btrfs", "filesystem", "sync", str(self._volumes)], seconds=_BTRFS)
+
     def unchanged(self, volume: str, snapshot: str) -> bool:
         if not self.complete(snapshot):
             return False
-        run(["btrfs", "filesystem", "sync", str(self._volumes)], seconds=_BTRFS)  # what is not written yet has no generation
+        self._sync()  # what is not written yet has no generation
         live, taken = _shown(self._volumes / checked(VOLUME, volume)), _shown(self._snapshots / snapshot)
         return taken["Parent UUID"] == live["UUID"] and int(live["Generation"]) <= int(taken["Gen at creation"])
 
@@ -147,6 +154,9 @@ class Buttervolume:
             self._sends.send(snapshot, host, guard, in_order=in_order)
         else:
             work_beside(lambda sure: self._sends.send(snapshot, host, sure, in_order=in_order), guard, meanwhile)
+
+    def sending(self, volumes: Collection[str]) -> Collection[tuple[str, str]]:
+        return self._sends.under_way(volumes)
 
     def complete(self, snapshot: str) -> bool:
         path = self._snapshots / checked(SNAPSHOT, snapshot)

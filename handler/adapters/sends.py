@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,8 @@ from handler.ports import Guard
 SNAPSHOT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]+@[0-9T:.-]+$")
 _HOST = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.:-]*$")
 _SEND = 6 * 3600.0
+_LINE = "send-"
+"""Begins the name of the file that one send of a volume to a host locks at a time."""
 _LOOK_AGAIN = 0.2
 _NO_PARENT = "cannot find parent"
 _NOTHING_SENT = "empty stream"
@@ -57,6 +59,16 @@ class Sends:
                 raise CommandFailed(f"snapshot {snapshot} cannot be sent to {host}", str(error)) from error
         guard()
 
+    def under_way(self, volumes: Collection[str]) -> list[tuple[str, str]]:
+        """See :meth:`handler.ports.Volumes.sending`."""
+        found = []
+        for path in sorted(self._locks.glob(f"{_LINE}*@*")):
+            volume, _, host = path.name.removeprefix(_LINE).partition("@")
+            with path.open() as file:
+                if volume in volumes and not _locked(file, fcntl.LOCK_SH):
+                    found.append((volume, host))
+        return found
+
     def _send(self, snapshot: str, volume: str, host: str, guard: Guard) -> None:
         body = {"Name": snapshot, "Host": host}
         self._forget_sent(volume, host, lambda marker: not (self._snapshots / marker.rpartition("@")[0]).exists())
@@ -90,7 +102,7 @@ class Sends:
         is locked is what :meth:`_keep_order` takes for its note.
         """
         self._locks.mkdir(parents=True, exist_ok=True)
-        path = self._locks / f"send-{what}"
+        path = self._locks / f"{_LINE}{what}"
         path.touch()
         with path.open("r+") as file:
             deadline = time.monotonic() + _SEND
@@ -121,9 +133,9 @@ class Sends:
             raise CommandFailed(f"snapshot {snapshot} is not sent to {host}: that cannot be noted", str(error)) from error
 
 
-def _locked(file: IO[str]) -> bool:
+def _locked(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

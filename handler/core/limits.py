@@ -63,6 +63,9 @@ VERIFY = 180.0
 HOOKS = 60
 """For all ``pre-snapshot`` commands of an app together, in seconds: an operation that begins meanwhile waits for them."""
 
+SENDS = 60.0
+"""For copies that are on their way, before what would overtake them is given up; a round takes some seconds, a first copy hours."""
+
 FREEZE = 2.0
 """For all of an app's containers to be frozen, before a copy is given up."""
 

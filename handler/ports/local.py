@@ -101,6 +101,11 @@ class Volumes(Protocol):
         they exist.
         """
 
+    def sync(self) -> None:
+        """Write what this node's volumes have in memory, so that a snapshot, for which an app stands still, has little left to write.
+        Says nothing of what fails: the snapshot will.
+        """
+
     def unchanged(self, volume: str, snapshot: str) -> bool:
         """Whether nothing was written to the live volume since that snapshot was taken of it; False also when that cannot be known."""
 
@@ -116,6 +121,9 @@ class Volumes(Protocol):
         ``meanwhile`` is asked every second, since a large volume takes hours: what it raises ends the wait. The send itself goes on, as
         nothing can stop it, and those that follow wait for it.
         """
+
+    def sending(self, volumes: Collection[str]) -> Collection[tuple[str, str]]:
+        """Pairs (volume, ``host``) of the sends that are under way, also of those whose caller has gone on."""
 
     def complete(self, snapshot: str) -> bool:
         """Whether the snapshot is here, and not the part that an interrupted receive left behind."""

@@ -251,11 +251,14 @@ def test_who_need_not_wait_for_a_send_goes_on_and_those_that_follow_wait_for_it(
         with pytest.raises(Aborted):
             plugin.send(name, "10.0.0.7", lambda: None, meanwhile=called_away)
     assert plugin.sends == [f"begin {names[0]}"]
+    assert plugin.sending(["app_dump"]) == [("app_dump", "10.0.0.7")]
+    assert plugin.sending(["app_data"]) == []
     last = threading.Thread(target=plugin.send, args=(names[2], "10.0.0.7", lambda: None), kwargs={"meanwhile": lambda: None})
     last.start()
     plugin.end.set()
     last.join(20)
     assert plugin.sends == [f"begin {names[0]}", f"end {names[0]}", f"begin {names[2]}", f"end {names[2]}"]
+    assert plugin.sending(["app_dump"]) == []
 
 
 def test_what_fails_beside_fails_for_who_waits(root: Path) -> None:

@@ -24,7 +24,13 @@ class Stub:
             clock=here(monotonic=lambda: self.seconds, sleep=self.sleep),
             deploys=here(path=lambda *_: "/deploy/x"),
             journal=here(done=lambda *_: frozenset(self.entries), mark=self.mark, erase=lambda *_: self.entries.clear()),
-            volumes=here(exists=lambda _: True, snapshot=self.shoot, put_aside=self.aside.extend, drop=self.dropped.append),
+            volumes=here(
+                exists=lambda _: True,
+                sync=lambda: self.now("synced"),
+                snapshot=self.shoot,
+                put_aside=self.aside.extend,
+                drop=self.dropped.append,
+            ),
             compose=here(config=lambda _: {"services": {}}, running=self.running, pause=self.pause, unpause=self.unpause),
         )
 
@@ -172,3 +178,10 @@ def test_what_a_crash_left_frozen_goes_on() -> None:
     stub.entries.add(snapshot.PAUSED + CONTAINER)
     snapshot.recover(stub.ports, APP)
     assert stub.runs_on()
+
+
+def test_what_is_in_memory_is_written_before_anything_is_frozen() -> None:
+    """Else the app stands still until all that others on its node have written is on the disk."""
+    seen: list[str] = []
+    Stub(synced=lambda one: seen.append(one.state)).take()
+    assert seen == ["running"]

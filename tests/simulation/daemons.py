@@ -15,8 +15,8 @@ from handler.intake import intake
 from handler.node import resume_app
 from handler.ports import Ports
 from handler.pursue import pursue
-from handler.resume import flush_on_commit
 from handler.trial import stop_unsure
+from handler.worker import flush_on_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -92,6 +92,9 @@ class Volumes(Docker):
         self.node.aside |= set(taken.values()) if aside else set()
         return taken
 
+    def sync(self) -> None:
+        self.look("sync")
+
     def unchanged(self, volume: str, snapshot: str) -> bool:
         self.look(f"unchanged {volume}?")
         found = self.node.snapshots.get(snapshot)
@@ -110,7 +113,7 @@ class Volumes(Docker):
         return name
 
     def send(self, snapshot: str, host: str, guard: Guard, *, in_order: bool = True, meanwhile: Guard | None = None) -> None:
-        self.ask(f"send {snapshot} to {host}", self.world.random.uniform(0.1, 4.0))
+        self.ask(f"send {snapshot} to {host}")
         if meanwhile is None:
             self._in_turn(snapshot, host, guard, in_order=in_order)
         else:
@@ -120,6 +123,10 @@ class Volumes(Docker):
         with self._alone(snapshot.partition("@")[0], host, guard):
             guard()
             self._send(snapshot, host, in_order=in_order)
+
+    def sending(self, volumes: Collection[str]) -> Collection[tuple[str, str]]:
+        self.look("sending?")
+        return [line for line in sorted(self.node.sending) if line[0] in volumes]
 
     @contextmanager
     def _alone(self, volume: str, host: str, guard: Guard) -> Iterator[None]:
@@ -144,6 +151,7 @@ class Volumes(Docker):
         if peer is None:
             raise errors.CommandFailed(f"snapshot {snapshot} cannot be sent to {host}")
         self._reach(peer)
+        self.act(f"asked to send {snapshot}", self.world.random.uniform(0.1, 4.0))  # it syncs first, and may have other sends to do
         if snapshot in peer.snapshots and peer.snapshots[snapshot].complete:
             self._mark(snapshot, host)
             return

@@ -62,6 +62,7 @@ def _hand_over(op: Operation) -> Plan:
     return Plan(
         recipe=(Recipe.HAND_OVER if stays else Recipe.LEAVE).value,
         before=(
+            s.AwaitSends(op.volumes, target),
             s.PreCopy(op.volumes, target, "while the app runs"),
             s.AwaitPrepared(target),
             s.PreCopy(op.volumes, target, "once more before the switch"),

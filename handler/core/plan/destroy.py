@@ -14,10 +14,11 @@ def part(op: Operation, me: str) -> Plan:
     gone = (*parts.leave(op), *copies, s.RemoveCheckouts(()))
     if me != op.source:
         return parts.onlooker("forget", gone)
+    sends = s.AwaitSends(op.volumes, "")
     return Plan(
         recipe="destroy",
         leads=True,
-        before=(s.HoldRequests(), s.StopApp(), s.SnapshotVolumes(op.volumes), s.CommitDestroy()),
+        before=(sends, s.HoldRequests(), s.StopApp(), s.SnapshotVolumes(op.volumes), s.CommitDestroy()),
         committed=(*gone, s.ReleaseClaims(), s.WriteHistory()),
-        aborted=(*parts.back(op), Undo(s.StopApp(), (s.WriteHistory(),))),
+        aborted=(*parts.back(op), Undo(sends, (s.WriteHistory(),))),
     )

@@ -94,7 +94,8 @@ def in_place(op: Operation, recipe: str, first: Steps = (), load: Steps = (), sc
     """The master stays; its code, its data or both are replaced. ``first`` is done while it serves, ``load`` when its state is safe."""
     code, routes = (prepare(op), (s.PrepareRoutes(),)) if op.new_code else ((), ())
     started = (*load, *start(op, scripts))
-    before = (*code, *first, s.HoldRequests(), s.StopApp(), s.SnapshotVolumes(op.volumes), *routes, *started)
+    sends: Steps = (s.AwaitSends(op.volumes, ""),) if op.after.slave != op.before.slave else ()
+    before = (*sends, *code, *first, s.HoldRequests(), s.StopApp(), s.SnapshotVolumes(op.volumes), *routes, *started)
     cleaned: Steps = (s.ReleaseClaims(), s.RemoveCheckouts((op.previous_deploy_id,)))
     return Plan(
         recipe=recipe,

@@ -32,6 +32,7 @@ from handler.core.steps.after import (
 from handler.core.steps.base import Step
 from handler.core.steps.prepare import (
     AwaitPrepared,
+    AwaitSends,
     BuildImages,
     CheckApp,
     ClaimNames,
@@ -74,6 +75,7 @@ __all__ = [
     "AwaitOutcome",
     "AwaitPrepared",
     "AwaitReleased",
+    "AwaitSends",
     "AwaitStopped",
     "AwaitTrialGone",
     "AwaitVerifiedCopy",

@@ -70,6 +70,15 @@ class SayPrepared(Step):
 
 
 @dataclass(frozen=True)
+class AwaitSends(Step):
+    """Wait for what is on its way to other nodes than ``but``."""
+
+    volumes: tuple[str, ...]
+    but: str
+    sentence = "wait until no copy is on its way to others"
+
+
+@dataclass(frozen=True)
 class PreCopy(Step):
     """Send snapshots while the app runs, until a round is short."""
 
