@@ -90,10 +90,17 @@ class Rounds:
                 raise _Elsewhere(app)
             if why := lost.complaint(self._ports, app, lives):
                 raise errors.Permanent(why)
+            if self._is_sending(lives):
+                raise _Busy("what was sent before has not arrived yet")
             try:
                 return lives, snapshot.take(self._ports, app, lives.deploy_id, lives.volumes)
             except snapshot.Busy as error:
                 raise _Busy(str(error)) from error
+
+    def _is_sending(self, lives: Residence) -> bool:
+        """Then a round would only wait, for hours maybe, in a slot that others need."""
+        slave = self._ports.members.nodes().get(lives.placement.slave)
+        return slave is not None and any(host == slave.address for _, host in self._ports.volumes.sending(lives.volumes))
 
     def _send(self, app: str, lives: Residence, snapshots: Mapping[str, str]) -> None:
         slave = lives.placement.slave

@@ -101,7 +101,8 @@ def _wait_for_leader(ctx: Context, part: str, leader: str) -> dict[str, str]:
 def hold_requests(ctx: Context, step: s.HoldRequests) -> None:  # noqa: ARG001
     """Requests wait at every proxy; those in flight get a moment to end."""
     clock, proxies = ctx.ports.clock, ctx.ports.proxies
-    ctx.ports.volumes.sync()
+    if ctx.me == ctx.op.source:  # whose data is snapshotted while requests wait
+        ctx.ports.volumes.sync()
     if not ctx.persist(lambda: holds.put(ctx.ports.store, ctx.op.event, ctx.me, clock.now())):
         raise errors.Aborted("the operation ended before its switch")
     if not ctx.ports.store.get(names.record_key(ctx.app)):

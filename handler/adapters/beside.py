@@ -20,6 +20,7 @@ def work_beside(work: Callable[[Guard], None], guard: Guard, meanwhile: Guard) -
 
     ``work`` is given a guard: the caller's, which raises too as soon as nobody waits any more, so that nothing is begun then.
     """
+    meanwhile()
     given_up, ended = threading.Event(), Future[None]()
 
     def sure() -> None:
@@ -35,7 +36,7 @@ def work_beside(work: Callable[[Guard], None], guard: Guard, meanwhile: Guard) -
         else:
             ended.set_result(None)
         if given_up.is_set():
-            log.info("what nobody waited for any more has ended: %s", ended.exception() or "done")
+            log.info("a send that nobody waited for any more has ended")
 
     threading.Thread(target=run, name=f"{threading.current_thread().name} beside", daemon=True).start()
     try:

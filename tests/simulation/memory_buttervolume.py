@@ -117,6 +117,7 @@ class Volumes(Docker):
         if meanwhile is None:
             self._in_turn(snapshot, host, guard, in_order=in_order)
         else:
+            meanwhile()
             Beside(self.world, self.node, lambda sure: self._in_turn(snapshot, host, sure, in_order=in_order), guard).wait(meanwhile)
 
     def _in_turn(self, snapshot: str, host: str, guard: Guard, *, in_order: bool) -> None:
@@ -125,7 +126,7 @@ class Volumes(Docker):
             self._send(snapshot, host, in_order=in_order)
 
     def sending(self, volumes: Collection[str]) -> Collection[tuple[str, str]]:
-        self.look("sending?")
+        self.look("what is on its way?")
         return [line for line in sorted(self.node.sending) if line[0] in volumes]
 
     @contextmanager

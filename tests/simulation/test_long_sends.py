@@ -53,6 +53,28 @@ def test_an_app_whose_first_copy_is_under_way_can_be_changed_where_it_is(story: 
     assert all("a copy is on its way" in why(story, number) for number in (4, 5, 6))
 
 
+def test_a_copy_that_is_overtaken_before_it_begins_is_not_begun(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    to(N2, monkeypatch)
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.when("n1", "before begun commit", 1, lambda _: story.people.publish(story.apps[0], "destroy", {}))
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed"]
+
+
+def test_an_app_whose_first_copy_is_under_way_keeps_no_other_from_its_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No round of it begins, and waits where others want to be."""
+    story, asked = Story(replace(QUIET, copying=1.0)), list[str]()
+    to(N2, monkeypatch)
+    story.quiet = story.world.now + 3000.0
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.tell(60.0, "deploy", master="n1", slave="n2", update=True)
+    story.later(story.world.now + 200.0, lambda: story.when("n1", "another send of", 1, lambda _: asked.append("waits")))
+    story.tell(100.0, "destroy")  # which ends the wait for the second one
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "committed", "aborted"]
+    assert asked == []
+
+
 def test_a_source_whose_move_was_aborted_does_not_go_on_with_it(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     to(N2, monkeypatch)
     story.tell(1.0, "deploy", master="n1")
