@@ -1,16 +1,13 @@
 """Snapshots on a real btrfs: taken together, listed in the order of their arrival, parts told from whole ones; sends in a queue."""
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import need
+from disks import btrfs, disk
 
-from clusterlab.disk import Image
-from clusterlab.run import LabError
 from handler.adapters.buttervolume import Buttervolume
 from handler.core.copies import Held
 from handler.errors import Aborted, CommandFailed, LeaseLost, Overtaken, Permanent
@@ -21,30 +18,15 @@ pytestmark = pytest.mark.component
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A node's /var/lib/buttervolume, with two volumes."""
-    need("mkfs.btrfs")
-    folder = tmp_path_factory.mktemp("btrfs")
-    image = Image(folder / "image", folder / "mnt", "256M")
-    try:
-        image.mount()
-    except (LabError, OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"nothing can be mounted here: {error}")
-    try:
-        for name in ("volumes", "snapshots"):
-            (image.mountpoint / name).mkdir()
+    with disk(tmp_path_factory.mktemp("btrfs"), "mnt") as mounted:
         for name in ("app_data", "app_dump"):
-            btrfs("subvolume", "create", image.mountpoint / "volumes" / name)
-        yield image.mountpoint
-    finally:
-        image.unmount()
+            btrfs("subvolume", "create", mounted / "volumes" / name)
+        yield mounted
 
 
 def copies(plugin: Buttervolume) -> list[str]:
     """The snapshots of app_data, by name."""
     return sorted(name for name in plugin.listed() if name.startswith("app_data@") and name.count("@") == 1)
-
-
-def btrfs(*words: object) -> None:
-    subprocess.run(["btrfs", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
 
 class Plugin(Buttervolume):
@@ -243,20 +225,24 @@ def test_who_need_not_wait_for_a_send_goes_on_and_those_that_follow_wait_for_it(
     plugin = Plugin(root)
     names = [plugin.snapshot(["app_dump"])["app_dump"] for _ in range(3)]
 
-    def called_away() -> None:
-        if plugin.begun.is_set():
-            raise Aborted("something else comes next")
-
     for name in names[:2]:
+        asked = iter(("when it begins",))
+
+        def called_away(asked: Iterator[str] = asked) -> None:
+            if not next(asked, ""):
+                raise Aborted("something else comes next")
+
         with pytest.raises(Aborted):
             plugin.send(name, "10.0.0.7", lambda: None, meanwhile=called_away)
     assert plugin.sends == [f"begin {names[0]}"]
     assert plugin.sending(["app_dump"]) == [("app_dump", "10.0.0.7")]
     assert plugin.sending(["app_data"]) == []
-    last = threading.Thread(target=plugin.send, args=(names[2], "10.0.0.7", lambda: None), kwargs={"meanwhile": lambda: None})
-    last.start()
     plugin.end.set()
-    last.join(20)
+    for thread in threading.enumerate():
+        if thread.name.endswith(" beside"):
+            thread.join(20)
+    assert plugin.sends == [f"begin {names[0]}", f"end {names[0]}"]
+    plugin.send(names[2], "10.0.0.7", lambda: None, meanwhile=lambda: None)
     assert plugin.sends == [f"begin {names[0]}", f"end {names[0]}", f"begin {names[2]}", f"end {names[2]}"]
     assert plugin.sending(["app_dump"]) == []
 

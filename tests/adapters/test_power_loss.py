@@ -1,50 +1,24 @@
 """A node that receives a copy loses its power: what is complete on its disk then has all its files, as the next copies build on it."""
 
-import contextlib
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from programs import need
+from disks import btrfs, disk
 
-from clusterlab.disk import Image
-from clusterlab.run import LabError
 from handler.adapters.buttervolume import Buttervolume
 
 pytestmark = pytest.mark.component
 FILES = {"small": b"row\n", "large": bytes(range(256)) * 1200}
 
 
-@contextlib.contextmanager
-def disk(folder: Path, name: str) -> Iterator[Path]:
-    """A btrfs of its own, as it is in the file ``name``."""
-    image = Image(folder / f"{name}.img", folder / name, "256M")
-    try:
-        image.mount()
-    except (LabError, OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"nothing can be mounted here: {error}")
-    try:
-        yield image.mountpoint
-    finally:
-        image.unmount()
-
-
 def node(root: Path) -> Buttervolume:
-    for name in ("volumes", "snapshots"):
-        (root / name).mkdir(exist_ok=True)
     plugin = Buttervolume(None, ["btrfs"], root, root / "locks", str)  # type: ignore[arg-type]
     plugin.flush_on_commit()
     return plugin
 
 
-def btrfs(*words: object) -> None:
-    subprocess.run(["btrfs", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
-
-
 def test_a_copy_that_has_just_arrived_is_whole_after_a_power_loss(tmp_path: Path) -> None:
-    need("mkfs.btrfs")
     stream = tmp_path / "stream"
     with disk(tmp_path, "master") as here, disk(tmp_path, "slave") as there:
         master, slave = node(here), node(there)

@@ -107,6 +107,32 @@ def test_a_round_that_is_on_its_way_is_waited_for(monkeypatch: pytest.MonkeyPatc
     assert later == []
 
 
+def test_a_round_that_waits_to_be_sent_is_not_when_an_operation_begins() -> None:
+    """Another send has its place until the new version, which fails, is started."""
+    story = Story(replace(QUIET, copying=1.0))
+    app, n2, waiting = story.apps[0], story.world.nodes["n2"], list[str]()
+    line = (app.volume, n2.address)
+    story.tell(1.0, "deploy", master="n1", slave="n2")
+    story.quiet = story.world.now + 600.0  # rounds are made each minute
+
+    def stands(node: Node) -> None:
+        node.sending.add(line)
+        waiting.extend(name for name in node.snapshots if name not in n2.snapshots)
+        story.people.publish(app, "deploy", {"master": "n1", "slave": "n2"})
+
+    def fails(node: Node) -> None:
+        story.world.sick.update({one for _, one in node.deploys})
+        story.later(story.world.now + 20.0, story.world.sick.clear)
+        node.sending.discard(line)
+
+    story.later(story.world.now + 50.0, lambda: story.when("n1", f"send {app.volume}", 1, stands))
+    story.when("n1", "before begun wait until deploy", 2, fails)
+    story.go()
+    assert list(story.outcomes.values()) == ["committed", "aborted"]
+    assert waiting
+    assert not [what for _, _, what in story.world.trace if what in {f"asked to send {name}" for name in waiting}]
+
+
 def test_a_master_that_is_copying_stops_when_it_is_taken_over(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     to(N3, monkeypatch)
     app, before, both = story.apps[0], story.world.on_step, list[float]()
